@@ -1,0 +1,13 @@
+//! The contract shared by the operator, the server and the plugin.
+//!
+//! [`pair`] is the `DhcpFailoverPair` object as users write it, [`config`] the checked form that
+//! the server works with, [`status`] what a server reports and what the object's status shows.
+//! [`time`] and [`identity`] are the vocabulary of all crates below.
+//!
+//! Nothing here opens a socket or a file, reads a clock or draws randomness.
+
+pub mod config;
+pub mod identity;
+pub mod pair;
+pub mod status;
+pub mod time;

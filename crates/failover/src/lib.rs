@@ -1,0 +1,6 @@
+//! The DHCPv4 failover protocol of ISC dhcpd 4.4, without I/O.
+//!
+//! [`wire`] has the messages and their bytes. Nothing here opens a socket, reads a clock, draws
+//! randomness or spawns a task.
+
+pub mod wire;

@@ -1,0 +1,3 @@
+module dhcp-failover/e2e/cluster/pause
+
+go 1.26.0
