@@ -4,3 +4,4 @@
 //! one that tears, reorders, rots and fills.
 
 pub mod lease;
+pub mod log;
