@@ -3,4 +3,5 @@
 //! [`wire`] has the messages and their bytes. Nothing here opens a socket, reads a clock, draws
 //! randomness or spawns a task.
 
+pub mod hash;
 pub mod wire;
