@@ -33,7 +33,8 @@ load_cluster() {
   # Another name, or other networks: given at `up`, known from then on.
   LAN=${DFP_LAN:-${LAN:-}} FAR=${DFP_FAR:-${FAR:-}}
   if [[ -e $STATE/settings ]]; then source "$STATE/settings"; fi
-  [[ $LAN =~ ^10\.[0-9]{1,2}\.[0-9]{1,3}$ && $FAR =~ ^10\.[0-9]{1,2}\.[0-9]{1,3}$ ]] ||
+  local network='^10\.(0|[1-9][0-9]?)\.[0-9]{1,3}$'
+  [[ $LAN =~ $network && $FAR =~ $network ]] ||
     die "cluster '$NAME' needs two networks, such as DFP_LAN=10.80.0 DFP_FAR=10.81.0 (the second number below 100)"
 
   # All else follows from the LAN's second number, so no two clusters share a

@@ -2,6 +2,9 @@
 # machine that listen on its LAN address.
 
 start_etcd() {
+  alive etcd && return
+  # An API server that has lost its etcd may try again only after two minutes.
+  stop kube-apiserver KILL
   # Without fsync a power cut of this machine may lose the cluster; it starts much faster.
   start etcd etcd --data-dir "$STATE/etcd" --unsafe-no-fsync \
     --listen-client-urls "http://127.0.0.1:$ETCD_PORT" --advertise-client-urls "http://127.0.0.1:$ETCD_PORT" \

@@ -55,7 +55,7 @@ unplug() {
   # Cables first: should a process hold the namespace after all, it would keep
   # them, and their names would block the next start.
   ip -n "$netns" -o link show type veth 2>/dev/null | awk -F': |@' '{print $2}' |
-    xargs -r -n 1 ip -n "$netns" link del
+    xargs -r -n 1 ip -n "$netns" link del 2>/dev/null || true # a dead pod's goes by itself
   ip netns del "$netns"
 }
 

@@ -60,14 +60,25 @@ start_in_node() {
   write_pid "$name" "$child"
 }
 
-# stop COMPONENT [SIGNAL]: ends it and waits for that, by force after 15 s.
+# stop COMPONENT [SIGNAL]: ends it and waits for that, by force after 5 s: an API
+# server waits a minute for its watchers to go.
 stop() {
   local pid
   if pid=$(pid_of "$1"); then
     kill -s "${2:-TERM}" "$pid"
-    wait_for 15 not alive "$1" || { kill -s KILL "$pid"; wait_for 10 not alive "$1"; }
+    wait_for 5 not alive "$1" || { kill -s KILL "$pid"; wait_for 10 not alive "$1"; }
   fi
   rm -f "$RUN/$1.pid"
+}
+
+# kill_strays: Kubernetes processes of this cluster that no pid file tells of,
+# because someone removed the state folder: our binary, with a path below STATE.
+kill_strays() {
+  local file pid
+  for file in $(grep -lsF -- "$STATE/" /proc/[0-9]*/cmdline); do
+    pid=${file//[!0-9]/}
+    if [[ $(readlink "/proc/$pid/exe") == "$BIN_CACHE"/kube-*/kube* ]]; then kill -KILL "$pid"; fi
+  done
 }
 
 not() { ! "$@"; }
