@@ -50,7 +50,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
     bin_dir = "/usr/lib/cni"
     conf_dir = "/run/node/cni"
   [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "$(snapshotter)"
+    snapshotter = "$(snapshotter "$folder")"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
@@ -105,9 +105,10 @@ conntrack: {maxPerCore: 0}
 EOF
 }
 
-# overlayfs does not work on every file system (on another overlay, for one).
+# snapshotter FOLDER: overlayfs does not work on every file system (on another
+# overlay, for one).
 snapshotter() {
-  local try=$STATE/overlay-try kind=native
+  local try=$1/overlay-try kind=native
   mkdir -p "$try"/{lower,upper,work,merged}
   if unshare --mount mount -t overlay -o "lowerdir=$try/lower,upperdir=$try/upper,workdir=$try/work" overlay "$try/merged" 2>/dev/null; then
     kind=overlayfs
