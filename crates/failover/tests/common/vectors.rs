@@ -1,19 +1,18 @@
 //! The messages of `data/vectors.json`.
 
+#![allow(dead_code, reason = "shared by tests that look at different parts")]
+
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 pub(crate) struct Vector {
     pub(crate) name: String,
     hex: String,
-    #[allow(dead_code, reason = "not every test looks at the header")]
     pub(crate) fields: Fields,
-    #[allow(dead_code, reason = "not every test looks at the options")]
     pub(crate) options: Vec<ListedOption>,
 }
 
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "not every test looks at the header")]
 pub(crate) struct Fields {
     #[serde(rename = "type")]
     pub(crate) kind: u8,
@@ -22,7 +21,6 @@ pub(crate) struct Fields {
 }
 
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "not every test looks at the options")]
 pub(crate) struct ListedOption {
     pub(crate) code: u16,
     pub(crate) text: String,
