@@ -8,7 +8,7 @@ use super::{HEADER_OCTETS, MESSAGE_OCTETS_MAX};
 /// Call [`next_frame`](Self::next_frame) until `None` after each [`push`](Self::push): then at most
 /// 2047 octets stay behind, the part of one message that is still to come. Between the two it holds
 /// those and what was pushed, so the caller's read buffer bounds its memory.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FrameReader {
     buffer: Vec<u8>,
     /// Where the first octet not handed out yet is.

@@ -57,11 +57,12 @@ pub enum Message {
 pub struct BindingUpdate {
     /// Option 2; `None` if the sender left it out, which is answered with reject reason 3.
     pub address: Option<Ipv4Addr>,
-    /// Option 3; `None` if the sender left it out, which is answered with reject reason 3.
+    /// Option 3; `None` if the sender left it out or wrote an unlisted one, which is answered with
+    /// reject reason 3.
     pub status: Option<Status>,
-    /// Option 4.
+    /// Option 4; an empty one is none.
     pub client_id: Option<Vec<u8>>,
-    /// Option 5.
+    /// Option 5; `None` also for one of less than 2 or more than 21 octets.
     pub hardware: Option<HardwareAddress>,
     /// Option 13.
     pub lease_expiry: Option<u32>,
@@ -69,7 +70,7 @@ pub struct BindingUpdate {
     pub potential_expiry: Option<u32>,
     /// Option 25.
     pub starts: Option<u32>,
-    /// Option 6.
+    /// Option 6; zero is none: the sender never heard the client.
     pub cltt: Option<u32>,
     /// Option 12; absent means none.
     pub flags: Flags,
@@ -82,7 +83,7 @@ pub struct BindingUpdate {
 /// The answer to one binding.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BindingAck {
-    /// Option 2.
+    /// Option 2; 0.0.0.0 if left out, and in the answer to an update that left it out.
     pub address: Ipv4Addr,
     /// Option 21 and 16; absent means accepted.
     pub reject: Option<Reject>,
