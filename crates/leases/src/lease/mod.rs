@@ -5,6 +5,10 @@ use std::net::Ipv4Addr;
 
 use api::time::UnixTime;
 
+mod encoding;
+
+pub use encoding::DecodeError;
+
 /// Status of a binding, by its value on the wire (`spec/failover-behaviour.md` §6.1).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Status {
