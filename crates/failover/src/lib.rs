@@ -5,3 +5,6 @@
 
 pub mod hash;
 pub mod wire;
+pub mod binding;
+pub mod pool;
+pub mod times;

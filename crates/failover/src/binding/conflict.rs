@@ -1,0 +1,132 @@
+//! What may replace what: the table of `spec/failover-behaviour.md` §9.
+
+use api::identity::Role;
+use api::time::UnixTime;
+use leases::lease::{Lease, Status};
+
+use super::merge::Incoming;
+use super::{Dialect, Judge, is_of};
+use crate::wire::RejectReason;
+
+type Contradiction = Option<(RejectReason, &'static str)>;
+
+/// Why the incoming update does not replace `mine`, if it doesn't.
+pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
+    match (mine.status, incoming.status) {
+        (_, Status::Active) if ctx.lost_data => None,
+
+        (Status::Active, Status::Active) => two_holders(mine, incoming, ctx),
+        (Status::Active, Status::Expired | Status::Free | Status::Backup) => t2(mine, ctx),
+        (Status::Active, Status::Released) => match ctx.dialect {
+            Dialect::Own => t1(mine, incoming),
+            Dialect::Isc => released_by_isc(mine, incoming, ctx),
+        },
+        (Status::Active, Status::Reset | Status::Abandoned) => None,
+
+        (Status::Expired, Status::Active) => t1(mine, incoming),
+        (
+            Status::Expired,
+            Status::Expired
+            | Status::Released
+            | Status::Free
+            | Status::Backup
+            | Status::Reset
+            | Status::Abandoned,
+        ) => None,
+
+        (Status::Released, Status::Active | Status::Expired) => t1(mine, incoming),
+        (
+            Status::Released,
+            Status::Released | Status::Free | Status::Backup | Status::Reset | Status::Abandoned,
+        ) => None,
+
+        (
+            Status::Free | Status::Backup,
+            Status::Free
+            | Status::Active
+            | Status::Expired
+            | Status::Released
+            | Status::Abandoned
+            | Status::Reset
+            | Status::Backup,
+        ) => None,
+
+        (Status::Reset, Status::Active) => t3(mine, incoming),
+        (
+            Status::Reset,
+            Status::Expired
+            | Status::Released
+            | Status::Free
+            | Status::Backup
+            | Status::Reset
+            | Status::Abandoned,
+        ) => None,
+
+        (
+            Status::Abandoned,
+            Status::Active | Status::Expired | Status::Released | Status::Free | Status::Backup,
+        ) => match ctx.dialect {
+            Dialect::Own => {
+                Some((RejectReason::LessCriticalBindingInformation, "abandoned here: somebody else uses it"))
+            }
+            // ISC ends and re-uses abandoned addresses by itself.
+            Dialect::Isc => None,
+        },
+        (Status::Abandoned, Status::Reset | Status::Abandoned) => None,
+    }
+}
+
+/// Active here and there.
+fn two_holders(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
+    if is_of(mine, incoming.client.as_ref()) {
+        return None;
+    }
+    if ctx.after_partner_down {
+        // Who was alone last knows best; by role, the primary would keep a client of before PartnerDown.
+        let (theirs, ours) = (incoming.contact(), mine.cltt.unwrap_or(UnixTime::ZERO));
+        let accept = match ctx.role {
+            Role::Primary => theirs > ours,
+            Role::Secondary => theirs >= ours,
+        };
+        return (!accept)
+            .then_some((RejectReason::OutdatedBindingInformation, "the client here was seen later"));
+    }
+    match ctx.role {
+        Role::Primary => Some((RejectReason::FatalConflict, "active for another client here")),
+        Role::Secondary => None,
+    }
+}
+
+/// The client was seen there later than here.
+fn t1(mine: &Lease, incoming: &Incoming) -> Contradiction {
+    let later = match (incoming.cltt, mine.cltt) {
+        (Some(theirs), Some(ours)) => theirs > ours,
+        (Some(_), None) => true,
+        (None, Some(_) | None) => false,
+    };
+    (!later).then_some((RejectReason::OutdatedBindingInformation, "the client was seen here later"))
+}
+
+/// The lease is over here too, by all that its client was ever told, and so is any hold.
+fn t2(mine: &Lease, ctx: &Judge<'_>) -> Contradiction {
+    let end = mine.held_until.max(mine.hold_until);
+    let over = !end.is_infinite() && ctx.now > end + ctx.guard;
+    (!over).then_some((RejectReason::OutdatedBindingInformation, "the lease is not over here"))
+}
+
+/// The client was seen there after the lease was reset here.
+fn t3(mine: &Lease, incoming: &Incoming) -> Contradiction {
+    let later = incoming.cltt.is_some_and(|theirs| theirs > mine.starts);
+    (!later).then_some((RejectReason::OutdatedBindingInformation, "reset here since"))
+}
+
+/// ISC says when it granted last, not when the client released. So the same contact that it told us of
+/// before is news enough.
+fn released_by_isc(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
+    match incoming.cltt {
+        None if ctx.now >= mine.held_until && !mine.held_until.is_infinite() => None,
+        None => Some((RejectReason::OutdatedBindingInformation, "the lease is not over here")),
+        Some(theirs) if mine.cltt_from_partner && mine.cltt == Some(theirs) => None,
+        Some(_) => t1(mine, incoming),
+    }
+}

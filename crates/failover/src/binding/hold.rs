@@ -1,0 +1,87 @@
+//! Holds: times before which an address is not for another client, beyond the lease itself. All of them
+//! share [`Lease::hold_until`].
+
+use api::time::{Seconds, UnixTime};
+use leases::lease::{Lease, Status, Sync};
+
+use crate::times::pd_bound;
+
+/// On entering PartnerDown, and again after note 7 of §3.3: the bound of §7.2, frozen before releases and
+/// shorter renewals lower what it is made of. Every lease counts as made before PartnerDown.
+///
+/// `mclt` is the one in force for waits.
+#[must_use]
+pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease {
+    let hold_until = match lease.status {
+        Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
+            lease.hold_until.max(pd_bound(lease, partner_down_at, mclt))
+        }
+        Status::Free | Status::Backup => lease.hold_until,
+    };
+    Lease { hold_until, first_in_partner_down: false, ..lease.clone() }
+}
+
+/// On leaving PartnerDown: the partner is back and its word replaces the bounds. Call
+/// [`amnesia_hold`] afterwards if either side lost its data.
+#[must_use]
+pub fn thaw(lease: &Lease) -> Lease {
+    Lease { hold_until: UnixTime::ZERO, first_in_partner_down: false, ..lease.clone() }
+}
+
+/// When either side sent or answered UPDREQALL for lost data (§8): the lost server may have renewed up to
+/// the MCLT beyond the last potential, and its partner's acknowledgements prove nothing about that.
+///
+/// Holds until [`expire`](super::expire) and until an update that ends the lease is accepted. As secondary
+/// of an ISC primary send UPDREQ at [`Lease::hold_until`], so that it repeats what was rejected.
+#[must_use]
+pub fn amnesia_hold(lease: &Lease, mclt: Seconds) -> Lease {
+    let hold_until = match lease.status {
+        Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
+            lease.hold_until.max(lease.latest_promise() + mclt)
+        }
+        Status::Free | Status::Backup => lease.hold_until,
+    };
+    Lease { hold_until, ..lease.clone() }
+}
+
+/// When the partner lost its data, before its UPDREQALL is answered: what it promised or acknowledged
+/// counts for no grant until it acknowledged anew, and it is told the largest potential, its own
+/// included, so that it can.
+#[must_use]
+pub fn partner_lost_data(lease: &Lease) -> Lease {
+    match lease.status {
+        Status::Active => Lease {
+            sent_potential: lease.sent_potential.max(lease.received_potential_max).max(lease.acked_potential),
+            acked_potential: UnixTime::ZERO,
+            received_potential: UnixTime::ZERO,
+            sync: Sync::Due,
+            ..lease.clone()
+        },
+        Status::Free
+        | Status::Expired
+        | Status::Released
+        | Status::Abandoned
+        | Status::Reset
+        | Status::Backup => lease.clone(),
+    }
+}
+
+/// How long an address that an ISC secondary ended is kept from other clients, with the link up (§6.1).
+pub const QUARANTINE: Seconds = Seconds(10);
+
+/// The link to an ISC secondary broke at `lost_at`, or this server stopped then without a farewell: an
+/// address in quarantine stays there until the next Normal. `None` if this one is in none.
+#[must_use]
+pub fn prolong_quarantine(lease: &Lease, lost_at: UnixTime) -> Option<Lease> {
+    let in_quarantine =
+        lease.status.is_available() && lease.hold_until > lost_at && lease.hold_until <= lost_at + QUARANTINE;
+    in_quarantine.then(|| Lease { hold_until: UnixTime::INFINITE, ..lease.clone() })
+}
+
+/// Normal was entered: an address whose quarantine was prolonged leaves it as if its peer's expiry had
+/// been accepted now. `None` if this one's was not.
+#[must_use]
+pub fn end_quarantine(lease: &Lease, now: UnixTime) -> Option<Lease> {
+    let prolonged = lease.status.is_available() && lease.hold_until.is_infinite();
+    prolonged.then(|| Lease { hold_until: now + QUARANTINE, ..lease.clone() })
+}

@@ -1,0 +1,427 @@
+//! What this server does to a binding by itself, and whether it may (`spec/failover-behaviour.md` §6.1).
+
+use api::identity::{Role, State};
+use api::pair::RiServe;
+use api::time::{Seconds, UnixTime};
+use leases::lease::{Client, Lease, Status, Sync};
+
+use super::is_of;
+use crate::times::{self, Mode, PartnerDown, Reuse, Who, is_own, reusable_from};
+
+/// Where and when a server acts.
+#[derive(Clone, Copy, Debug)]
+pub struct Here {
+    /// Local wall clock.
+    pub now: UnixTime,
+    /// Own role.
+    pub role: Role,
+    /// Own state.
+    pub state: State,
+    /// Clock guard G (§2.2).
+    pub guard: Seconds,
+    /// As in [`Lease::changed_at_edge`].
+    pub link_edges: u64,
+}
+
+/// What a grant depends on, beside the record and the client.
+#[derive(Clone, Copy, Debug)]
+pub struct Serving {
+    /// Where and when.
+    pub here: Here,
+    /// The link is up and the partner's state known.
+    pub linked: bool,
+    /// MCLT in force for grants.
+    pub mclt: Seconds,
+    /// By which rule the lease is limited. `PartnerDownFull` reads as `Lead` once the partner was heard.
+    pub mode: Mode,
+    /// In PartnerDown while the partner is silent since: its waits. `None` in every other state, and once
+    /// the partner was heard.
+    pub down: Option<PartnerDown>,
+    /// Renewals only before this time: serial PartnerDown (§7.5), or both stores were lost (§8). Zero if
+    /// neither.
+    pub new_clients_from: UnixTime,
+    /// Service in ResolutionInterrupted.
+    pub ri_serve: RiServe,
+}
+
+/// Why a binding stays as it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Denied {
+    /// Out of use.
+    #[error("the address is abandoned")]
+    Abandoned,
+    /// Of another client.
+    #[error("the address is leased to another client")]
+    Leased,
+    /// The partner's, or a hand-over is unsettled.
+    #[error("the address is not of this server's share")]
+    NotOwn,
+    /// The status or the role does not allow it.
+    #[error("not a transition of this server")]
+    NotOurs,
+    /// This state allows it for no binding, or only for others.
+    #[error("the failover state does not allow it")]
+    NotServing,
+    /// Until its time comes, or the partner agrees.
+    #[error("the address is not free yet")]
+    TooEarly,
+}
+
+impl Denied {
+    /// Stable label for metrics.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Abandoned => "abandoned",
+            Self::Leased => "leased",
+            Self::NotOurs => "not_ours",
+            Self::NotOwn => "not_own",
+            Self::NotServing => "not_serving",
+            Self::TooEarly => "too_early",
+        }
+    }
+}
+
+/// Whether this client may have this address now, in the failover protocol's view: OFFER, ACK and the
+/// choice of an address ask here. Reservations and policy are the caller's.
+pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), Denied> {
+    let here = &ctx.here;
+    let same = is_of(lease, Some(client));
+    match (service(ctx), lease.status) {
+        (Service::Nobody, _) => Err(Denied::NotServing),
+        (_, Status::Active) if !same => Err(Denied::Leased),
+        (Service::Everybody | Service::Renewals, Status::Active) => {
+            let unexpired = here.now <= lease.held_until;
+            let anyway = service(ctx) == Service::Everybody;
+            if anyway || unexpired { Ok(()) } else { Err(Denied::NotServing) }
+        }
+        (Service::Renewals, _) => Err(Denied::NotServing),
+        (Service::Everybody, Status::Abandoned) => Err(Denied::Abandoned),
+        // Whoever else served meanwhile may have leased it again, even after the same client.
+        (Service::Everybody, _) if here.now < ctx.new_clients_from => Err(Denied::TooEarly),
+        (
+            Service::Everybody,
+            Status::Free | Status::Backup | Status::Expired | Status::Released | Status::Reset,
+        ) => {
+            let who = if same { Who::SameClient } else { Who::OtherClient };
+            match &ctx.down {
+                Some(down) => in_partner_down(lease, who, down, here.now),
+                None => in_company(lease, who, here),
+            }
+        }
+    }
+}
+
+/// The record of a grant or a renewal. Its times are those of the ACK. `desired` is what the client asked
+/// for, within policy.
+pub fn grant(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> Result<Lease, Denied> {
+    may_lease(lease, client, ctx)?;
+    let here = &ctx.here;
+    // The last holder's high-water marks stay until both sides hold the address as free.
+    let known = is_of(lease, Some(client)) && !lease.status.is_available();
+    let renewal = known && lease.status == Status::Active;
+    let mode = match (ctx.mode, ctx.down) {
+        (Mode::PartnerDownFull, None) => Mode::Lead,
+        (mode, _) => mode,
+    };
+    let times = times::grant(here.now, desired, ctx.mclt, known.then_some(lease), mode);
+    let mut granted = if known { lease.clone() } else { Lease::new(lease.address) };
+    granted.status = Status::Active;
+    granted.client = Some(client.clone());
+    granted.exp = times.exp;
+    granted.held_until = times.held_until;
+    granted.sent_potential = times.sent_potential;
+    granted.cltt = Some(here.now);
+    granted.cltt_from_partner = false;
+    granted.flags.reserved = lease.flags.reserved;
+    granted.flags.bootp = mode == Mode::Bootp;
+    granted.sync = Sync::Due;
+    granted.changed_at_edge = here.link_edges;
+    if !renewal {
+        granted.acked_potential = UnixTime::ZERO;
+        granted.received_potential = UnixTime::ZERO;
+        granted.starts = here.now;
+    }
+    if !known {
+        // Nobody but us knows of it, so another client need not wait for the partner's promises.
+        granted.first_in_partner_down = ctx.down.is_some();
+    }
+    Ok(granted)
+}
+
+/// Whether the change that ended a lease was certainly never told to the partner, so that the same client
+/// may have the address back: otherwise the partner may hold it as free.
+#[must_use]
+pub fn may_rewind(lease: &Lease, client: &Client, link_edges: u64) -> bool {
+    matches!(lease.status, Status::Expired | Status::Released | Status::Reset)
+        && is_of(lease, Some(client))
+        && lease.certainly_unsent(link_edges)
+}
+
+/// The client gave its address back.
+pub fn release(lease: &Lease, client: &Client, ctx: &Serving) -> Result<Lease, Denied> {
+    let here = &ctx.here;
+    held_by(lease, client, ctx)?;
+    Ok(Lease {
+        exp: lease.exp.min(here.now),
+        held_until: here.now,
+        // The release time, so that it counts as later than the grant (§9).
+        cltt: Some(here.now),
+        cltt_from_partner: false,
+        ..changed(lease, Status::Released, here)
+    })
+}
+
+/// The client found its address in use by somebody else.
+pub fn decline(lease: &Lease, client: &Client, ctx: &Serving) -> Result<Lease, Denied> {
+    held_by(lease, client, ctx)?;
+    Ok(abandoned(lease, &ctx.here))
+}
+
+/// A probe found an address in use that is about to be offered.
+pub fn abandon(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
+    match lease.status {
+        Status::Free | Status::Backup | Status::Expired | Status::Released | Status::Reset => {
+            Ok(abandoned(lease, here))
+        }
+        Status::Active => Err(Denied::Leased),
+        Status::Abandoned => Err(Denied::Abandoned),
+    }
+}
+
+/// The lease ended by time: strictly after all that its client was told, as the partner tests it.
+pub fn expire(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
+    if lease.status != Status::Active {
+        return Err(Denied::NotOurs);
+    }
+    let end = match (here.state, here.role) {
+        (State::Normal | State::ConflictDone, Role::Primary) | (State::CommunicationsInterrupted, _) => {
+            lease.held_until.max(lease.hold_until)
+        }
+        // The bound of PartnerDown keeps other clients away; the same one may have it any time.
+        (State::PartnerDown, _) => lease.held_until,
+        (State::Normal | State::ConflictDone, Role::Secondary) => return Err(Denied::NotOurs),
+        (
+            State::Unknown
+            | State::Startup
+            | State::PotentialConflict
+            | State::Recover
+            | State::Paused
+            | State::Shutdown
+            | State::RecoverDone
+            | State::ResolutionInterrupted
+            | State::RecoverWait,
+            _,
+        ) => return Err(Denied::NotServing),
+    };
+    if end.is_infinite() || here.now <= end + here.guard {
+        return Err(Denied::TooEarly);
+    }
+    Ok(changed(lease, Status::Expired, here))
+}
+
+/// Gives a free address of our share to the partner. Not used from here on, whatever becomes of the update.
+pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
+    if here.state != State::Normal {
+        return Err(Denied::NotServing);
+    }
+    if lease.flags.reserved || !is_own(lease, here.role) {
+        return Err(Denied::NotOwn);
+    }
+    let status = match here.role {
+        Role::Primary => Status::Backup,
+        Role::Secondary => Status::Free,
+    };
+    Ok(changed(lease, status, here))
+}
+
+/// As primary, takes a free address of the secondary back. Not used before the secondary agreed.
+pub fn reclaim(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
+    match (here.state, here.role, lease.status, lease.sync) {
+        (State::Normal, Role::Primary, Status::Backup, Sync::Agreed) if !lease.flags.reserved => {
+            Ok(changed(lease, Status::Free, here))
+        }
+        (State::Normal, Role::Primary, _, _) => Err(Denied::NotOwn),
+        (State::Normal, Role::Secondary, _, _) => Err(Denied::NotOurs),
+        (_, _, _, _) => Err(Denied::NotServing),
+    }
+}
+
+/// In PartnerDown, frees an address whose last client can't have it any more by the partner's word either.
+pub fn unpark(lease: &Lease, here: &Here, down: &PartnerDown) -> Result<Lease, Denied> {
+    match lease.status {
+        Status::Expired | Status::Released | Status::Reset => {
+            in_partner_down(lease, Who::OtherClient, down, here.now)?;
+            // The potentials stay, as a sign that the partner holds a copy that must be ended.
+            Ok(Lease { hold_until: UnixTime::ZERO, ..changed(lease, Status::Free, here) })
+        }
+        Status::Free | Status::Active | Status::Abandoned | Status::Backup => Err(Denied::NotOurs),
+    }
+}
+
+/// An abandoned address was out of use for `timeout`.
+pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result<Lease, Denied> {
+    let may = match (here.state, here.role) {
+        (State::Normal | State::ConflictDone, Role::Primary)
+        | (State::CommunicationsInterrupted | State::PartnerDown, _) => true,
+        (
+            State::Normal
+            | State::ConflictDone
+            | State::Unknown
+            | State::Startup
+            | State::PotentialConflict
+            | State::Recover
+            | State::Paused
+            | State::Shutdown
+            | State::RecoverDone
+            | State::ResolutionInterrupted
+            | State::RecoverWait,
+            _,
+        ) => false,
+    };
+    if lease.status != Status::Abandoned {
+        return Err(Denied::NotOurs);
+    }
+    if !may {
+        return Err(Denied::NotServing);
+    }
+    let end = (lease.starts + timeout).max(lease.held_until).max(lease.hold_until);
+    if here.now < end { Err(Denied::TooEarly) } else { Ok(changed(lease, Status::Reset, here)) }
+}
+
+/// An operator ends a binding, at the operator's word that nobody uses the address.
+pub fn reset(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
+    match lease.status {
+        Status::Active | Status::Expired | Status::Released | Status::Abandoned => {
+            Ok(Lease { held_until: here.now, ..changed(lease, Status::Reset, here) })
+        }
+        Status::Free | Status::Backup | Status::Reset => Err(Denied::NotOurs),
+    }
+}
+
+/// The configuration came to reserve the address. `None` if the record says so already.
+#[must_use]
+pub fn reserve(lease: &Lease, here: &Here) -> Option<Lease> {
+    (!lease.flags.reserved).then(|| {
+        let mut lease = marked(lease, here);
+        lease.flags.reserved = true;
+        lease
+    })
+}
+
+/// The reservation was cancelled: a free address becomes the primary's (§6.6). `None` if the record is of
+/// none.
+#[must_use]
+pub fn unreserve(lease: &Lease, here: &Here) -> Option<Lease> {
+    lease.flags.reserved.then(|| {
+        let mut lease = match lease.status {
+            Status::Free | Status::Backup => changed(lease, Status::Free, here),
+            Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
+                marked(lease, here)
+            }
+        };
+        lease.flags.reserved = false;
+        lease
+    })
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Service {
+    Everybody,
+    Nobody,
+    Renewals,
+}
+
+/// Whom a state lets be served (§2.1).
+fn service(ctx: &Serving) -> Service {
+    match ctx.here.state {
+        State::Normal | State::CommunicationsInterrupted | State::PartnerDown | State::ConflictDone => {
+            Service::Everybody
+        }
+        // Behind a cut link the survivor may let its waits run out while we renew (H-20).
+        State::RecoverDone => {
+            if ctx.linked {
+                Service::Renewals
+            } else {
+                Service::Nobody
+            }
+        }
+        State::ResolutionInterrupted => match ctx.ri_serve {
+            RiServe::RenewOnly => Service::Renewals,
+            RiServe::Own => Service::Everybody,
+        },
+        State::Unknown
+        | State::Startup
+        | State::PotentialConflict
+        | State::Recover
+        | State::Paused
+        | State::Shutdown
+        | State::RecoverWait => Service::Nobody,
+    }
+}
+
+/// An address that no client holds, while the partner may hold something.
+fn in_company(lease: &Lease, who: Who, here: &Here) -> Result<(), Denied> {
+    match lease.status {
+        Status::Free | Status::Backup => {
+            let held = lease.hold_until > UnixTime::ZERO && here.now < lease.hold_until + here.guard;
+            match (is_own(lease, here.role), who) {
+                (false, _) => Err(Denied::NotOwn),
+                (true, Who::OtherClient) if held => Err(Denied::TooEarly),
+                (true, Who::SameClient | Who::OtherClient) => Ok(()),
+            }
+        }
+        Status::Expired | Status::Released | Status::Reset => {
+            let rewind = who == Who::SameClient && lease.certainly_unsent(here.link_edges);
+            if rewind { Ok(()) } else { Err(Denied::TooEarly) }
+        }
+        Status::Active => Err(Denied::Leased),
+        Status::Abandoned => Err(Denied::Abandoned),
+    }
+}
+
+fn in_partner_down(lease: &Lease, who: Who, down: &PartnerDown, now: UnixTime) -> Result<(), Denied> {
+    match reusable_from(lease, down, who) {
+        reuse if reuse.is_due(now) => Ok(()),
+        Reuse::Never => Err(Denied::NotOwn),
+        Reuse::Now | Reuse::At(_) => Err(Denied::TooEarly),
+    }
+}
+
+fn held_by(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), Denied> {
+    match (service(ctx), lease.status) {
+        (Service::Nobody | Service::Renewals, _) => Err(Denied::NotServing),
+        (Service::Everybody, Status::Active) if is_of(lease, Some(client)) => Ok(()),
+        (Service::Everybody, Status::Active) => Err(Denied::Leased),
+        (
+            Service::Everybody,
+            Status::Free
+            | Status::Expired
+            | Status::Released
+            | Status::Abandoned
+            | Status::Reset
+            | Status::Backup,
+        ) => Err(Denied::NotOurs),
+    }
+}
+
+fn abandoned(lease: &Lease, here: &Here) -> Lease {
+    Lease {
+        client: None,
+        cltt: None,
+        cltt_from_partner: false,
+        held_until: lease.held_until.min(here.now),
+        hostname: None,
+        relay_info: None,
+        ..changed(lease, Status::Abandoned, here)
+    }
+}
+
+/// The record with another status, which the partner must be told.
+fn changed(lease: &Lease, status: Status, here: &Here) -> Lease {
+    Lease { status, starts: here.now, ..marked(lease, here) }
+}
+
+fn marked(lease: &Lease, here: &Here) -> Lease {
+    Lease { sync: Sync::Due, changed_at_edge: here.link_edges, ..lease.clone() }
+}

@@ -1,0 +1,202 @@
+//! Sending: the update for a record, and what the partner's answer makes of it
+//! (`spec/failover-protocol.md` §3.2, §3.5).
+
+use api::identity::{Role, State};
+use api::time::{Seconds, UnixTime};
+use leases::lease::{Client, Lease, Status, Sync};
+
+use super::merge::own_if_reserved;
+use super::{Dialect, options};
+use crate::wire::{BindingUpdate, RejectReason};
+
+/// Our side of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Side {
+    /// Local wall clock.
+    pub now: UnixTime,
+    /// Own role.
+    pub role: Role,
+    /// The partner's manners on this connection.
+    pub dialect: Dialect,
+}
+
+/// The update that tells the partner of a record. The record must be durable before it is sent.
+///
+/// Time fields say "now" for an address that changes hands, so make it when it is sent.
+#[must_use]
+pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
+    let status = status_told(lease, side);
+    let client = lease.client.as_ref().filter(|_| status != Status::Abandoned);
+    let (lease_expiry, potential_expiry) = match status {
+        Status::Active if lease.flags.bootp => (UnixTime::INFINITE, UnixTime::ZERO),
+        // The high-water marks, so that the partner's copies never fall either (§5).
+        Status::Active | Status::Expired => (lease.held_until, lease.sent_potential),
+        Status::Released | Status::Abandoned | Status::Reset => (lease.held_until, lease.starts),
+        // An ISC secondary that has leased the address then refuses instead of dropping its client.
+        Status::Free if (side.dialect, side.role) == (Dialect::Isc, Role::Primary) => {
+            (lease.held_until, side.now + RECLAIM_LEAD)
+        }
+        Status::Free | Status::Backup => (lease.held_until, side.now),
+    };
+    BindingUpdate {
+        address: Some(lease.address),
+        status: Some(status),
+        client_id: client.and_then(|client| client.id.clone()),
+        hardware: client.map(|client| client.hardware.clone()),
+        lease_expiry: Some(lease_expiry.get()),
+        potential_expiry: Some(potential_expiry.get()),
+        starts: Some(lease.starts.get()),
+        cltt: lease.cltt.filter(|_| client.is_some()).map(UnixTime::get),
+        flags: lease.flags,
+        request_options: match side.dialect {
+            Dialect::Own if client.is_some() => options::encode(lease),
+            Dialect::Own | Dialect::Isc => None,
+        },
+        reply_options: None,
+    }
+}
+
+/// Whether a record must not be told to this partner for now: an ISC primary in Normal rejects every
+/// Expired over its Active; it expires by itself.
+#[must_use]
+pub fn is_withheld(lease: &Lease, side: &Side, partner: State) -> bool {
+    (side.dialect, side.role, partner) == (Dialect::Isc, Role::Secondary, State::Normal)
+        && status_told(lease, side) == Status::Expired
+}
+
+/// The record after the partner accepted `sent`, which was made of an earlier or the present state of it.
+#[must_use]
+pub fn acked(mine: &Lease, sent: &BindingUpdate, side: &Side) -> Lease {
+    let mut lease = mine.clone();
+    let Some(status) = sent.status else { return lease };
+    match status {
+        Status::Active => {
+            if mine.status != Status::Active || !same_client(sent, mine) {
+                return lease;
+            }
+            let potential = UnixTime::new(u64::from(sent.potential_expiry.unwrap_or(0)));
+            lease.acked_potential = lease.acked_potential.max(potential);
+            if tells_all(sent, mine) {
+                lease.sync = Sync::Agreed;
+            }
+        }
+        Status::Expired | Status::Released | Status::Reset => {
+            if status_told(mine, side) == status && same_client(sent, mine) {
+                return ended(lease, side);
+            }
+        }
+        Status::Free | Status::Backup => {
+            if status_told(mine, side) == status && sent.flags == mine.flags {
+                lease.sync = Sync::Agreed;
+                forget_potentials(&mut lease);
+            }
+        }
+        Status::Abandoned => {
+            if mine.status == Status::Abandoned {
+                lease.sync = Sync::Agreed;
+                forget_potentials(&mut lease);
+            }
+        }
+    }
+    lease
+}
+
+/// The record after the partner rejected `sent`. Resend it at the next Normal or UPDREQ, and not within
+/// 300 s.
+#[must_use]
+pub fn rejected(mine: &Lease, sent: &BindingUpdate, reason: RejectReason, side: &Side) -> Lease {
+    let mut lease = mine.clone();
+    if sent.status != Some(status_told(mine, side)) || !same_client(sent, mine) {
+        return lease;
+    }
+    let conflict = matches!(
+        reason,
+        RejectReason::FatalConflict
+            | RejectReason::OutdatedBindingInformation
+            | RejectReason::LessCriticalBindingInformation
+    );
+    match (mine.status, side.role) {
+        // A reclaim of an address that the secondary has leased: it stays the secondary's. Not to be sent
+        // as Backup either, which an ISC secondary would take over its own Active.
+        (Status::Free, Role::Primary) if conflict && mine.sync != Sync::Agreed && !mine.flags.reserved => {
+            lease.status = Status::Backup;
+            lease.sync = Sync::Agreed;
+        }
+        (Status::Active, _) if !tells_all(sent, mine) => {}
+        (
+            Status::Free
+            | Status::Active
+            | Status::Expired
+            | Status::Released
+            | Status::Abandoned
+            | Status::Reset
+            | Status::Backup,
+            _,
+        ) => lease.sync = Sync::Rejected,
+    }
+    lease
+}
+
+/// Whether the update was made of the record as it is.
+pub(super) fn says(sent: &BindingUpdate, mine: &Lease, side: &Side) -> bool {
+    sent.status == Some(status_told(mine, side))
+        && (mine.status == Status::Abandoned
+            || same_client(sent, mine) && sent.cltt.unwrap_or(0) == mine.cltt.map_or(0, UnixTime::get))
+}
+
+/// The status that the partner is told, which differs from the record's in two cases.
+fn status_told(lease: &Lease, side: &Side) -> Status {
+    match (lease.status, side.dialect, side.role) {
+        // Freed in PartnerDown without the partner's word: it must end its own copy of the lease first,
+        // and only if that is over there too.
+        (Status::Free | Status::Backup, _, _) if is_unparked(lease) => Status::Expired,
+        // Reserved addresses are each server's own while free (§6.6).
+        (Status::Free, Dialect::Own, Role::Primary) if lease.flags.reserved => Status::Backup,
+        (status, _, _) => status,
+    }
+}
+
+/// Free since PartnerDown, by [`unpark`](super::unpark), and the partner does not know.
+fn is_unparked(lease: &Lease) -> bool {
+    let promised = lease.sent_potential.max(lease.acked_potential).max(lease.received_potential_max);
+    lease.sync != Sync::Agreed && lease.client.is_some() && promised > UnixTime::ZERO
+}
+
+/// Both sides hold it as not Active: the primary's, and nothing is promised any more.
+fn ended(mut lease: Lease, side: &Side) -> Lease {
+    lease.status = own_if_reserved(Status::Free, lease.flags, side.role);
+    lease.starts = side.now;
+    lease.sync = Sync::Agreed;
+    lease.first_in_partner_down = false;
+    forget_potentials(&mut lease);
+    lease
+}
+
+fn forget_potentials(lease: &mut Lease) {
+    lease.sent_potential = UnixTime::ZERO;
+    lease.acked_potential = UnixTime::ZERO;
+    lease.received_potential = UnixTime::ZERO;
+    lease.received_potential_max = UnixTime::ZERO;
+}
+
+/// Whether nothing that matters changed in an Active since.
+fn tells_all(sent: &BindingUpdate, mine: &Lease) -> bool {
+    let potential = if mine.flags.bootp { UnixTime::ZERO } else { mine.sent_potential };
+    sent.lease_expiry == Some(mine.held_until.get())
+        && sent.potential_expiry == Some(potential.get())
+        && sent.flags == mine.flags
+        && sent.cltt == mine.cltt.map(UnixTime::get)
+}
+
+fn same_client(sent: &BindingUpdate, mine: &Lease) -> bool {
+    match (&sent.hardware, &mine.client) {
+        (Some(hardware), Some(client)) => {
+            client.same(&Client { hardware: hardware.clone(), id: sent.client_id.clone() })
+        }
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// By how much the potential of a reclaim lies ahead, for an ISC secondary.
+const RECLAIM_LEAD: Seconds = Seconds(120);
