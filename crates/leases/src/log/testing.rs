@@ -106,16 +106,22 @@ impl SimDisk {
 
     /// The same, with the fate of the directory and then of each file chosen by `cut`.
     pub fn power_cut_with(&mut self, generator: &mut Generator, mut cut: impl FnMut(&mut Generator) -> Cut) {
-        self.dark = false;
-        self.power_cut_at = None;
-        self.failing_append = None;
-        self.failing_sync = None;
+        self.restart_process();
         self.cut_names(generator, &mut cut);
         for file in self.files.values_mut() {
             let fate = cut(generator);
             file.cut(fate, generator);
         }
         self.used_bytes = self.files.values().map(SimFile::len).sum();
+    }
+
+    /// The process ended, at a planned power cut or on its own, but power never went: the kernel still
+    /// holds what was not synced. Plans of faults end as with a power cut.
+    pub const fn restart_process(&mut self) {
+        self.dark = false;
+        self.power_cut_at = None;
+        self.failing_append = None;
+        self.failing_sync = None;
     }
 
     /// This append writes half of its bytes and fails.
@@ -129,7 +135,8 @@ impl SimDisk {
         self.failing_sync = Some(sync);
     }
 
-    /// The disk is full once the files have grown by this many octets.
+    /// The disk is full once the files have grown by this many octets. A removed file takes up its room
+    /// until the directory is synced, and a full disk makes no new file.
     pub const fn full_after(&mut self, bytes: u64) {
         self.capacity_bytes = Some(self.used_bytes + bytes);
     }
@@ -290,6 +297,9 @@ impl Disk for SimDisk {
             (bytes.len(), None)
         };
         if !self.names.contains_key(file) {
+            if let (0, Some((kind, message))) = (len, error) {
+                return Err(Self::fail(NAME, file, kind, message));
+            }
             let id = self.new_file();
             self.files.insert(id, SimFile::default());
             self.names.insert(file.to_owned(), id);
@@ -344,7 +354,7 @@ impl Disk for SimDisk {
             match file {
                 Some(file) => self.durable_names.insert(name, file),
                 None => self.durable_names.remove(&name).inspect(|removed| {
-                    self.files.remove(removed);
+                    self.used_bytes -= self.files.remove(removed).map_or(0, |file| file.len());
                 }),
             };
         }
@@ -353,10 +363,9 @@ impl Disk for SimDisk {
 
     fn remove(&mut self, file: &str) -> Result<(), DiskError> {
         self.begin("remove", file)?;
-        let len = self.file("remove", file)?.len();
+        self.file("remove", file)?;
         self.names.remove(file);
         self.name_changes.push((file.to_owned(), None));
-        self.used_bytes -= len;
         self.powered("remove", file)
     }
 }

@@ -73,6 +73,23 @@ fn power_cut_during_recovery_loses_nothing_reported() {
     }
 }
 
+/// What a new process reads from the cache of the kernel it takes for durable and reports as such.
+#[test]
+fn what_is_read_after_a_killed_process_survives_a_power_cut() {
+    let mut whole = World::new(SimDisk::new(), 3);
+    survives(whole.live(SCRIPT), 3, 0);
+    for operation in 1..=whole.disk.operations() {
+        for fate in Cut::ALL {
+            let mut world = World::new(SimDisk::new(), 3);
+            world.disk.cut_power_at(operation);
+            assert!(matches!(world.live(SCRIPT), Err(End::Failed)));
+            world.disk.restart_process();
+            survives(world.live(&[Step::Restart { close: false }]), 3, operation);
+            recover(world, &[], Some(fate), 3, operation);
+        }
+    }
+}
+
 #[test]
 fn a_failed_sync_poisons_and_what_is_read_afterwards_stays() {
     let mut whole = World::new(SimDisk::new(), 1);

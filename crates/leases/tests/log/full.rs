@@ -13,8 +13,9 @@ fn is_full(error: &StoreError) -> bool {
 }
 
 #[test]
-fn the_reserve_is_really_written() {
-    let disk = log_of(&[]).into_disk();
+fn the_reserve_is_really_written_and_durable() {
+    let mut disk = log_of(&[]).into_disk();
+    disk.power_cut_with(&mut Generator::new(1), |_| Cut::Lost);
     assert_eq!(disk.content(RESERVE), Some(&[0; 1500][..]));
 }
 

@@ -1,7 +1,7 @@
 //! Damage that no power cut does, and damage that one may do: which is refused, which is cut.
 
 use api::identity::{Lsn, StoreStamp};
-use leases::log::testing::SimDisk;
+use leases::log::testing::{Cut, Generator, SimDisk};
 use leases::log::{Batch, Entry, Log, OpenError, Opened, Options, StoreId};
 use proptest::prelude::*;
 
@@ -42,7 +42,8 @@ fn three_segments() -> Log<SimDisk> {
 
 #[test]
 fn a_changed_bit_anywhere_in_a_stopped_log_is_corruption() {
-    let disk = log_of(&[b"one", b"two", b"three"]).close().expect("the disk works");
+    let mut disk = log_of(&[b"one", b"two", b"three"]).close().expect("the disk works");
+    disk.power_cut_with(&mut Generator::new(1), |_| Cut::Lost);
     let len = disk.content(FIRST).map_or(0, <[u8]>::len) as u64;
     let mark = len - 60;
     for bit in 0..len * 8 {
@@ -158,8 +159,7 @@ fn a_torn_tail_is_cut_on_the_disk_before_open_returns() {
     let (log, opened) = Log::open(disk, OPTIONS).expect("a torn tail");
     assert_eq!(opened.torn.map(|torn| torn.bytes), Some(700));
     let mut disk = log.into_disk();
-    let mut generator = leases::log::testing::Generator::new(1);
-    disk.power_cut_with(&mut generator, |_| leases::log::testing::Cut::Lost);
+    disk.power_cut_with(&mut Generator::new(1), |_| Cut::Lost);
     assert_eq!(disk.content(FIRST).map(<[u8]>::len), Some(whole));
 }
 
@@ -208,6 +208,26 @@ fn a_copy_of_a_segment_under_the_next_name_is_corruption() {
     let copy = disk.content(THIRD).expect("three segments").to_vec();
     disk.plant("segment-0000000000000004", &copy);
     assert_eq!(corrupt(&disk), ("segment-0000000000000004".to_owned(), 0));
+}
+
+#[test]
+fn a_copy_of_a_segment_that_was_only_begun_is_corruption() {
+    let mut disk = three_segments().into_disk();
+    let begun = disk.content(THIRD).expect("three segments")[..HEADER].to_vec();
+    disk.plant(THIRD, &begun);
+    assert_eq!(open(&disk).expect("whole").loaded.lsn, Lsn(3));
+    disk.plant("segment-0000000000000004", &begun);
+    assert_eq!(corrupt(&disk), ("segment-0000000000000004".to_owned(), 0));
+}
+
+#[test]
+fn batches_missing_before_a_segment_that_was_only_begun_are_corruption() {
+    let mut disk = three_segments().into_disk();
+    for (file, len) in [(SECOND, HEADER), (THIRD, HEADER)] {
+        let cut = disk.content(file).expect("three segments")[..len].to_vec();
+        disk.plant(file, &cut);
+    }
+    assert_eq!(corrupt(&disk), (THIRD.to_owned(), 0));
 }
 
 #[test]
