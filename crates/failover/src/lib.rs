@@ -5,6 +5,11 @@
 
 pub mod hash;
 pub mod wire;
+pub mod endpoint;
+pub mod guard;
+pub mod record;
+pub mod session;
+pub mod transition;
 pub mod binding;
 pub mod pool;
 pub mod times;

@@ -1,2 +1,342 @@
 //! One whole server without I/O: dhcp, failover and leases composed, and the gate that holds every
 //! reply until what it says is durable.
+//!
+//! Time, bytes and the store's word come in from outside. After any call that takes `now` the driver
+//! calls, until each has no more to give: [`Server::take_batch`], [`Server::poll_reply`],
+//! [`Server::poll_link`] for every connection, [`Server::poll_order`], [`Server::poll_answer`],
+//! [`Server::poll_event`]; and [`Server::tick`] again no later than [`Server::next_deadline`].
+
+mod addresses;
+mod balance;
+mod command;
+mod counters;
+mod gate;
+mod interface;
+mod journal;
+mod link;
+mod offers;
+mod outbox;
+mod report;
+mod service;
+mod start;
+mod sync;
+mod upkeep;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use api::config::PairConfig;
+use api::identity::{Lsn, Role, State, StoreStamp};
+use api::pair::PairManifest;
+use api::time::{Mono, Now, Seconds, UnixTime};
+use dhcp::network::Network;
+use failover::endpoint::{Action, Context, Endpoint};
+use failover::times::MaxLead;
+use failover::transition::Service;
+use leases::log::Batch;
+use leases::table::Table;
+
+use crate::balance::Balance;
+use crate::command::Pausing;
+use crate::counters::Counters;
+use crate::gate::{Dropped, Gate};
+pub use crate::interface::{
+    Answer, Boot, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta,
+};
+use crate::journal::{Document, Journal};
+use crate::link::{CLOSED, Links};
+use crate::offers::Offers;
+use crate::outbox::Outbox;
+pub use crate::start::{StartError, stored_leases, stored_manifest};
+use crate::sync::Exchange;
+pub use dhcp::reply::Destination;
+
+/// How far ahead a server promises to serve: it may answer until then, and a start counts it as the end
+/// of the last service (§2.2).
+const PROMISE: Seconds = Seconds(2);
+/// A disk that commits nothing for this long is dead to the partner: the link is closed, so that the
+/// partner serves both halves of the clients (§2.2).
+const STALL_MILLIS: u64 = 5_000;
+
+/// One server of a pair.
+#[derive(Debug)]
+pub struct Server {
+    role: Role,
+    address: Ipv4Addr,
+    version: String,
+    volume_uid: Option<String>,
+    manifest: PairManifest,
+    config: PairConfig,
+    digest: String,
+    network: Arc<Network>,
+    table: Table,
+    endpoint: Endpoint,
+    max_lead: MaxLead,
+    journal: Journal,
+    /// What the store held when the process started.
+    loaded: StoreStamp,
+    gate: Gate,
+    /// The change that allowed the present service; no reply leaves before it is durable.
+    service_since: Lsn,
+    /// Until when this server has promised to serve, durable or not.
+    promise: UnixTime,
+    /// Promises on their way to the disk.
+    promises: VecDeque<(Lsn, UnixTime)>,
+    /// Until when this server may answer.
+    durable_promise: UnixTime,
+    offers: Offers,
+    links: Links,
+    exchange: Exchange,
+    balance: Balance,
+    counters: Counters,
+    outbox: Outbox,
+    /// Why the store refuses changes; terminal.
+    failure: Option<String>,
+    /// Since when changes wait for the disk without any becoming durable.
+    waiting_since: Option<Mono>,
+    /// The latest wall clock reading: one that steps back must not shorten a lease.
+    latest: UnixTime,
+    pausing: Option<Pausing>,
+    next_upkeep: Mono,
+    /// Whether anybody was answered in this run.
+    served: bool,
+}
+
+impl Server {
+    /// A DHCP packet arrived.
+    pub fn packet(&mut self, now: Now, rx: &RxMeta, bytes: &[u8]) {
+        self.note_time(now);
+        self.serve(now, rx, bytes);
+        self.settle(now);
+    }
+
+    /// Something happened on a connection with the partner.
+    pub fn link(&mut self, now: Now, conn: ConnId, event: LinkEvent<'_>) {
+        self.note_time(now);
+        match event {
+            LinkEvent::Up => self.link_established(now, conn),
+            LinkEvent::Bytes(bytes) => self.link_bytes(now, conn, bytes),
+            LinkEvent::Down => self.link_down(now, conn, CLOSED, "the connection was closed".to_owned()),
+        }
+        self.settle(now);
+    }
+
+    /// A connection that [`LinkOrder::Dial`] asked for could not be made.
+    pub fn dial_failed(&mut self, now: Now) {
+        self.links.dial_failed(now);
+    }
+
+    /// Somebody asks something of this server; the answer comes from [`Server::poll_answer`].
+    pub fn command(&mut self, now: Now, id: CommandId, command: Command) {
+        self.note_time(now);
+        self.execute(now, id, command);
+        self.settle(now);
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Now) {
+        self.note_time(now);
+        let context = self.context(now);
+        self.endpoint.tick(context);
+        self.settle(now);
+        self.tick_links(now);
+        if now.mono >= self.next_upkeep {
+            self.next_upkeep = now.mono.plus_millis(upkeep::EVERY_MILLIS);
+            self.upkeep(now);
+        }
+        self.tick_pause(now);
+        self.settle(now);
+    }
+
+    /// When to call [`Server::tick`] at the latest; it may be called at any other time too.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let link = self.links.next_deadline();
+        [Some(self.next_upkeep), self.endpoint.next_deadline(), link].into_iter().flatten().min()
+    }
+
+    /// Everything changed since the last call, as one atomic batch. Several may be in flight.
+    #[must_use]
+    pub fn take_batch(&mut self) -> Option<Batch> {
+        if self.failure.is_some() {
+            return None;
+        }
+        self.journal.take_batch(self.endpoint.record().stamp.epoch, &self.table)
+    }
+
+    /// All changes up to `upto` are on disk. Cumulative, in order.
+    pub fn durable(&mut self, now: Now, upto: Lsn) {
+        self.note_time(now);
+        if upto <= self.journal.durable() {
+            return;
+        }
+        self.journal.set_durable(upto);
+        while let Some((lsn, promise)) = self.promises.front().copied().filter(|(lsn, _)| *lsn <= upto) {
+            debug_assert!(lsn <= upto);
+            self.promises.pop_front();
+            self.durable_promise = promise;
+        }
+        self.waiting_since = self.journal.is_waiting().then_some(now.mono);
+        self.outbox.set_durable(upto);
+        self.settle(now);
+    }
+
+    /// The store failed. Terminal: pending replies are dropped and the links closed, so that the partner
+    /// takes over; only a new process may open the store again.
+    pub fn storage_failed(&mut self, error: String) {
+        if self.failure.is_some() {
+            return;
+        }
+        let dropped = self.gate.clear();
+        self.counters.add("replies_dropped", "storage_failed", dropped as u64);
+        self.outbox.event(Event::StorageFailed { why: error.clone() });
+        self.links.close_all(&mut self.outbox);
+        self.outbox.refuse_all("storage_failed", &error);
+        self.failure = Some(error);
+    }
+
+    /// The next reply that may leave; false if there is none.
+    #[must_use]
+    pub fn poll_reply(&mut self, now: Now, out: &mut ReplyBuf) -> bool {
+        let mut dropped = Dropped::default();
+        let reply = self.gate.poll(now, self.journal.durable(), self.durable_promise, &mut dropped);
+        self.counters.add("replies_dropped", "stale", dropped.stale);
+        let Some((label, reply)) = reply else { return false };
+        self.counters.add("replies_sent", label, 1);
+        *out = reply;
+        true
+    }
+
+    /// Octets for the socket of a connection; returns how many were written to `out`.
+    #[must_use]
+    pub fn poll_link(&mut self, now: Now, conn: ConnId, out: &mut [u8]) -> usize {
+        self.fill(now, conn, out)
+    }
+
+    /// What to do about connections.
+    #[must_use]
+    pub fn poll_order(&mut self) -> Option<LinkOrder> {
+        self.outbox.poll_order()
+    }
+
+    /// The next answer to a command, given once what it says is durable.
+    #[must_use]
+    pub fn poll_answer(&mut self) -> Option<(CommandId, Answer)> {
+        self.outbox.poll_answer()
+    }
+
+    /// The next fact for log, status and metrics. At most [`outbox::EVENTS_MAX`] wait; older ones give way.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.outbox.poll_event()
+    }
+
+    /// Counts by family and label, for metrics. They only rise.
+    #[must_use]
+    pub fn counters(&self) -> &BTreeMap<(&'static str, &'static str), u64> {
+        self.counters.all()
+    }
+
+    /// Whether the server answers anybody in its present state.
+    #[must_use]
+    pub fn serving(&self) -> bool {
+        self.failure.is_none() && self.endpoint.service() != Service::Silent
+    }
+
+    /// The failover state as shown to people.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.endpoint.shown_state()
+    }
+
+    /// The lease table, for the simulator's checkers.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The endpoint, for the simulator's checkers.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Until when this server may answer by what is on its disk.
+    #[must_use]
+    pub fn durable_promise(&self) -> UnixTime {
+        self.durable_promise
+    }
+
+    fn context(&self, now: Now) -> Context {
+        Context { now, mclt: self.max_lead.for_waits(), guard: self.guard() }
+    }
+
+    /// Clock guard G: nothing while the clocks agree within a second, else their difference (§2.2).
+    fn guard(&self) -> Seconds {
+        let delta = self.links.clock_delta().unsigned_abs();
+        if delta <= 1 { Seconds::ZERO } else { Seconds(u32::try_from(delta).unwrap_or(u32::MAX)) }
+    }
+
+    fn note_time(&mut self, now: Now) {
+        self.latest = self.latest.max(now.wall);
+    }
+
+    /// Whether the wall clock runs behind what was seen already: nothing may be allocated then, as waits
+    /// would seem shorter than they are.
+    fn clock_stepped_back(&self, now: Now) -> bool {
+        self.latest.since(now.wall) > Seconds(2)
+    }
+
+    /// A lease changed: puts it into the table and on its way to the disk.
+    fn commit(&mut self, lease: leases::lease::Lease) -> Lsn {
+        let address = lease.address;
+        self.table.put(lease);
+        self.journal.lease(address)
+    }
+
+    /// Carries out what the endpoint decided, in the order log, then effect.
+    fn settle(&mut self, now: Now) {
+        while let Some(action) = self.endpoint.poll_action() {
+            if self.endpoint.take_record_change() {
+                self.journal.document(Document::Endpoint, self.endpoint.record());
+            }
+            self.carry_out(now, action);
+        }
+        if self.endpoint.take_record_change() {
+            self.journal.document(Document::Endpoint, self.endpoint.record());
+        }
+        if self.waiting_since.is_none() && self.journal.is_waiting() {
+            self.waiting_since = Some(now.mono);
+        }
+    }
+
+    fn carry_out(&mut self, now: Now, action: Action) {
+        match action {
+            Action::Entered { from, to, why } => self.entered(now, from, to, why),
+            Action::Announce { state, startup, since } => self.announce(now, state, startup, since),
+            Action::Request { all } => self.request_updates(now, all),
+            Action::CancelRequest => self.exchange.request = None,
+            Action::Requeue => self.requeue(now),
+            Action::Behind(why) => self.outbox.event(Event::StoreBehind { why }),
+        }
+    }
+
+    fn entered(&mut self, now: Now, from: State, to: State, why: &'static str) {
+        self.counters.add("state_changes", to.as_str(), 1);
+        self.outbox.event(Event::StateChanged { from, to, why: why.to_owned() });
+        self.service_since = self.journal.last();
+        if self.endpoint.service() != Service::All {
+            let dropped = self.gate.clear();
+            self.counters.add("replies_dropped", "service_stopped", dropped as u64);
+            self.offers.clear();
+        }
+        self.exchange.barrier = None;
+        if to == State::PartnerDown {
+            self.freeze_bounds(now);
+        }
+        if from == State::PartnerDown {
+            self.thaw_bounds();
+        }
+    }
+}

@@ -1,13 +1,14 @@
 //! The MCLT while it changes (`spec/failover-behaviour.md` §5.2).
 
 use api::time::{Seconds, UnixTime};
+use serde::{Deserialize, Serialize};
 
 /// The MCLT in force, for grants and for waits. Plain values: store it whenever it changes, and before it
 /// is acted upon.
 ///
 /// Grants never use more than the secondary is known to have stored, waits never less than anybody may
 /// have granted under.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
 pub struct MaxLead {
     /// The primary's configured value; at the secondary that of the last CONNECT.
     pub configured: Seconds,

@@ -1,0 +1,82 @@
+//! What an endpoint must not forget: stored with the leases, in the same log.
+
+use api::identity::{Role, State, StateStamp, StoreStamp};
+use api::time::UnixTime;
+use serde::{Deserialize, Serialize};
+
+/// The durable part of an endpoint. A change of it is on disk before its effect (§2).
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Record {
+    /// Own role.
+    pub role: Role,
+    /// Own state. Never Startup or Unknown: those are not stored.
+    pub state: State,
+    /// Since when. Never falls.
+    pub since: UnixTime,
+    /// What the state was before Paused.
+    pub previous: State,
+    /// Number of the state change.
+    pub stamp: StateStamp,
+    /// What the partner last said. `None`: it was never heard.
+    pub partner: Option<PartnerRecord>,
+    /// Both servers have been in Normal once: the partner may hold leases that this server granted.
+    pub integrated: bool,
+    /// Since when the partner is surely down, while in PartnerDown.
+    pub partner_down_at: Option<UnixTime>,
+    /// When the link was last lost, while in CommunicationsInterrupted.
+    pub interrupted_at: Option<UnixTime>,
+    /// The bindings are lost or older than what the partner knows; UPDREQALL is owed.
+    pub data_lost: bool,
+    /// The time from which the wait before RecoverDone counts. `None`: no wait, as nothing was ever
+    /// granted that the partner does not know.
+    pub failed_at: Option<UnixTime>,
+    /// Until when RecoverWait, or the wait in PotentialConflict after a loss of data, lasts.
+    pub wait_until: Option<UnixTime>,
+    /// The bootstrap token was used; no other will be.
+    pub token_burnt: bool,
+    /// What the store held at the earliest start that the partner has not confirmed since: what a
+    /// handshake announces, so that a restored backup is found however many restarts follow (§2.2).
+    pub unconfirmed: Option<StoreStamp>,
+    /// Number of link ups and downs; odd while a link is up.
+    pub link_edges: u64,
+}
+
+/// The partner as last heard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct PartnerRecord {
+    /// Its state.
+    pub state: State,
+    /// It had the STARTUP flag set.
+    pub startup: bool,
+    /// Since when, by its clock.
+    pub since: UnixTime,
+    /// Number of its state change, if it is one of ours and said so.
+    pub stamp: Option<StateStamp>,
+    /// The highest (epoch, LSN) that it said of its store.
+    pub highest: Option<StoreStamp>,
+}
+
+impl Record {
+    /// The record of a store that holds nothing: lost, until a bootstrap token says that it is new
+    /// (§4 step 1).
+    #[must_use]
+    pub fn empty(role: Role, now: UnixTime) -> Self {
+        Self {
+            role,
+            state: State::Recover,
+            since: now,
+            previous: State::Recover,
+            stamp: StateStamp::default(),
+            partner: None,
+            integrated: false,
+            partner_down_at: None,
+            interrupted_at: None,
+            data_lost: true,
+            failed_at: Some(now),
+            wait_until: None,
+            token_burnt: false,
+            unconfirmed: None,
+            link_edges: 0,
+        }
+    }
+}

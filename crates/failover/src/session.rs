@@ -1,0 +1,500 @@
+//! One TCP connection with the partner: handshake, keep-alive, numbering (`spec/failover-protocol.md` §1,
+//! §2.1). It has no sockets; its owner moves the octets.
+
+use std::collections::VecDeque;
+
+use api::identity::{Lsn, Role};
+use api::time::{Mono, Now, Seconds};
+
+use crate::wire::{
+    self, Connect, ConnectAck, Decoded, Dialect, Disconnect, Extension, Frame, FrameReader, Message, Profile,
+    Reject, RejectReason, VENDOR_CLASS,
+};
+
+/// What both servers are told in a handshake.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Own role. The primary opens.
+    pub role: Role,
+    /// Name of the relationship, compared octet by octet.
+    pub relationship: String,
+    /// Updates that the partner may have under way.
+    pub max_unacked: u32,
+    /// Silence after which the partner is lost; told to it.
+    pub receive_timer: Seconds,
+    /// A message at least this often.
+    pub poll_interval: Seconds,
+    /// The primary's maximum client lead time.
+    pub mclt: Seconds,
+    /// The primary's hash buckets.
+    pub hba: [u8; 32],
+}
+
+/// The peer as it named itself in the handshake.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// Whether it is one of ours.
+    pub profile: Profile,
+    /// Its software, for people.
+    pub vendor: String,
+    /// Updates that we may have under way.
+    pub max_unacked: u32,
+    /// After this much silence of ours it counts us as lost.
+    pub receive_timer: Seconds,
+}
+
+/// What came out of the octets of a connection.
+#[derive(Clone, Debug)]
+pub enum Received {
+    /// A secondary was opened properly: store the MCLT, then [`Session::accept`] or [`Session::refuse`].
+    Opened {
+        /// The primary's maximum client lead time.
+        mclt: Seconds,
+        /// The primary's hash buckets.
+        hba: [u8; 32],
+    },
+    /// A primary was accepted: the handshake is complete.
+    Accepted {
+        /// What an own peer says beyond the base protocol.
+        extensions: Vec<Extension>,
+    },
+    /// A message on a complete connection.
+    Message(Frame),
+}
+
+/// Why a connection must end.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// The octets are no failover messages.
+    #[error("the partner sent no valid message: {0}")]
+    Decode(#[from] wire::DecodeError),
+    /// A message that does not belong here.
+    #[error("the partner sent {0} before the handshake was complete")]
+    OutOfPlace(&'static str),
+    /// We refused the peer; it was told why.
+    #[error("refused the partner: {} ({text})", reason)]
+    Refused {
+        /// Option 21.
+        reason: RejectReason,
+        /// Option 16.
+        text: String,
+    },
+    /// The peer refused us.
+    #[error("the partner refused us: {} ({text})", reason)]
+    RefusedByPartner {
+        /// Option 21.
+        reason: RejectReason,
+        /// Option 16.
+        text: String,
+    },
+    /// The peer ended the connection.
+    #[error("the partner disconnected: {} ({text})", reason)]
+    Disconnected {
+        /// Option 21.
+        reason: RejectReason,
+        /// Option 16.
+        text: String,
+    },
+    /// Nothing was heard for the receive timer.
+    #[error("nothing was heard from the partner for {0}")]
+    Silent(Seconds),
+    /// The handshake took too long.
+    #[error("the partner did not complete the handshake within 15 s")]
+    HandshakeTimeout,
+}
+
+impl Failure {
+    /// Stable label for metrics.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Decode(_) => "decode",
+            Self::OutOfPlace(_) => "out_of_place",
+            Self::Refused { .. } => "refused",
+            Self::RefusedByPartner { .. } => "refused_by_partner",
+            Self::Disconnected { .. } => "disconnected",
+            Self::Silent(_) => "silent",
+            Self::HandshakeTimeout => "handshake_timeout",
+        }
+    }
+
+    /// Whether to wait a minute before the next try: the cause will not go away by itself.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::RefusedByPartner { .. } | Self::Disconnected { .. })
+    }
+}
+
+/// From TCP up to a complete handshake.
+pub const HANDSHAKE_MAX: Seconds = Seconds(15);
+/// Option 20.
+pub const PROTOCOL_VERSION: u8 = 1;
+/// Largest difference of both clocks in a handshake, as ISC dhcpd checks it.
+pub const CLOCK_DIFFERENCE_MAX: u32 = 60;
+/// Updates under way with a peer that does not say how many it takes.
+const MAX_UNACKED_DEFAULT: u32 = 10;
+/// Control messages that may wait for the socket before the peer counts as dead.
+const OUTGOING_MAX: usize = 4096;
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// A secondary waits for CONNECT.
+    AwaitConnect,
+    /// A secondary has the CONNECT and its owner makes it durable.
+    Accepting { xid: u32 },
+    /// A primary waits for CONNECTACK.
+    AwaitConnectAck { xid: u32 },
+    /// Complete.
+    Established,
+}
+
+/// One connection.
+#[derive(Clone, Debug)]
+pub struct Session {
+    settings: Settings,
+    phase: Phase,
+    peer: Option<Peer>,
+    reader: FrameReader,
+    next_xid: u32,
+    opened: Mono,
+    last_sent: Mono,
+    last_received: Mono,
+    /// The partner's clock minus ours at the handshake, in seconds.
+    clock_delta: i64,
+    outgoing: VecDeque<(Lsn, Vec<u8>)>,
+    /// Octets of the first outgoing message that the socket has taken already.
+    partly_sent: usize,
+}
+
+impl Session {
+    /// A connection was established; a primary opens at once.
+    #[must_use]
+    pub fn new(settings: Settings, now: Now) -> Self {
+        let mut session = Self {
+            phase: Phase::AwaitConnect,
+            peer: None,
+            reader: FrameReader::new(),
+            next_xid: 1,
+            opened: now.mono,
+            last_sent: now.mono,
+            last_received: now.mono,
+            clock_delta: 0,
+            outgoing: VecDeque::new(),
+            partly_sent: 0,
+            settings,
+        };
+        if session.settings.role == Role::Primary {
+            let connect = Message::Connect(Connect {
+                relationship: Some(session.settings.relationship.clone().into_bytes()),
+                max_unacked: Some(session.settings.max_unacked.max(1)),
+                receive_timer: Some(session.settings.receive_timer.get().max(3)),
+                vendor_class: Some(VENDOR_CLASS.as_bytes().to_vec()),
+                version: Some(PROTOCOL_VERSION),
+                tls_request: Some(0),
+                mclt: Some(session.settings.mclt.get()),
+                hba: Some(session.settings.hba.to_vec()),
+            });
+            let xid = session.send(connect, Lsn::ZERO, now);
+            session.phase = Phase::AwaitConnectAck { xid };
+        }
+        session
+    }
+
+    /// Octets arrived. Call [`Session::next`] until it gives nothing more.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.reader.push(bytes);
+    }
+
+    /// The next thing that the octets say.
+    pub fn next(&mut self, now: Now) -> Result<Option<Received>, Failure> {
+        while let Some(bytes) = self.reader.next_frame()? {
+            self.last_received = now.mono;
+            let frame = match wire::decode(&bytes, self.dialect())? {
+                Decoded::Frame(frame) => frame,
+                Decoded::Ignored { .. } => continue,
+            };
+            if let Some(received) = self.frame(frame, now)? {
+                return Ok(Some(received));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers [`Received::Opened`]; the CONNECTACK leaves once `after` is durable.
+    pub fn accept(&mut self, extensions: Vec<Extension>, after: Lsn, now: Now) {
+        let Phase::Accepting { xid } = self.phase else { return };
+        let extensions = if self.speaks_own() { extensions } else { Vec::new() };
+        let ack = ConnectAck { reject: None, extensions, ..self.connect_ack() };
+        self.reply(xid, Message::ConnectAck(ack), after, now);
+        self.phase = Phase::Established;
+    }
+
+    /// Refuses the peer with a reason; the connection is then to be closed.
+    pub fn refuse(&mut self, reason: RejectReason, text: &str, now: Now) -> Failure {
+        let reject = Reject { reason, text: text.to_owned() };
+        match self.phase {
+            Phase::AwaitConnect | Phase::Accepting { .. } => {
+                let xid = if let Phase::Accepting { xid } = self.phase { xid } else { 0 };
+                let ack = ConnectAck { reject: Some(reject.clone()), ..self.connect_ack() };
+                self.reply(xid, Message::ConnectAck(ack), Lsn::ZERO, now);
+            }
+            Phase::AwaitConnectAck { .. } | Phase::Established => {
+                self.send(Message::Disconnect(Disconnect { reject: Some(reject.clone()) }), Lsn::ZERO, now);
+            }
+        }
+        Failure::Refused { reason, text: reject.text }
+    }
+
+    /// Queues a message of our own; it leaves once `after` is durable. Returns its number.
+    pub fn send(&mut self, message: Message, after: Lsn, now: Now) -> u32 {
+        let xid = self.take_xid();
+        self.reply(xid, message, after, now);
+        xid
+    }
+
+    /// Queues an answer to the message `xid`; it leaves once `after` is durable.
+    pub fn reply(&mut self, xid: u32, message: Message, after: Lsn, now: Now) {
+        self.last_sent = now.mono;
+        let frame = Frame { time: now.wall.get(), xid, message };
+        match wire::encode(&frame, self.dialect()) {
+            Ok(bytes) => self.outgoing.push_back((after, bytes)),
+            // Only our own texts and extensions have no fixed length, and both are short.
+            Err(error) => debug_assert!(false, "{error} in {frame:?}"),
+        }
+    }
+
+    /// Moves octets whose changes are durable up to `durable` to `out`; returns how many.
+    pub fn poll_bytes(&mut self, durable: Lsn, out: &mut [u8]) -> usize {
+        let mut len = 0;
+        while let Some((after, bytes)) = self.outgoing.front() {
+            if *after > durable || len == out.len() {
+                break;
+            }
+            let rest = bytes.get(self.partly_sent..).unwrap_or_default();
+            let take = rest.len().min(out.len() - len);
+            out[len..len + take].copy_from_slice(&rest[..take]);
+            len += take;
+            self.partly_sent += take;
+            if self.partly_sent >= bytes.len() {
+                self.outgoing.pop_front();
+                self.partly_sent = 0;
+            }
+        }
+        len
+    }
+
+    /// Whether everything queued has been handed to the socket.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// Whether the peer takes so little that the queue has no end.
+    #[must_use]
+    pub fn is_overfull(&self) -> bool {
+        self.outgoing.len() > OUTGOING_MAX
+    }
+
+    /// Keep-alive and time-outs.
+    pub fn tick(&mut self, now: Now) -> Result<bool, Failure> {
+        if self.phase != Phase::Established {
+            return if now.mono >= self.opened + HANDSHAKE_MAX {
+                Err(Failure::HandshakeTimeout)
+            } else {
+                Ok(false)
+            };
+        }
+        if now.mono >= self.last_received + self.settings.receive_timer {
+            if self.speaks_own() {
+                self.refuse(RejectReason::NoTraffic, "nothing was heard", now);
+            }
+            return Err(Failure::Silent(self.settings.receive_timer));
+        }
+        Ok(now.mono >= self.last_sent + self.keep_alive())
+    }
+
+    /// When to call [`Session::tick`].
+    #[must_use]
+    pub fn next_deadline(&self) -> Mono {
+        if self.phase == Phase::Established {
+            (self.last_sent + self.keep_alive()).min(self.last_received + self.settings.receive_timer)
+        } else {
+            self.opened + HANDSHAKE_MAX
+        }
+    }
+
+    /// Whether the handshake is complete.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        self.phase == Phase::Established
+    }
+
+    /// What this side said in the handshake.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The peer as it named itself, once it has.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_ref()
+    }
+
+    /// Whether the peer is one of our own.
+    #[must_use]
+    pub fn speaks_own(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.profile.is_own())
+    }
+
+    /// The partner's clock minus ours, in seconds, as the handshake showed it.
+    #[must_use]
+    pub fn clock_delta(&self) -> i64 {
+        self.clock_delta
+    }
+
+    fn frame(&mut self, frame: Frame, now: Now) -> Result<Option<Received>, Failure> {
+        let type_name = frame.message.name();
+        match (self.phase, frame.message) {
+            (_, Message::Disconnect(disconnect)) => {
+                let reject = disconnect.reject;
+                Err(Failure::Disconnected {
+                    reason: reject.as_ref().map_or(RejectReason::Unknown, |reject| reject.reason),
+                    text: reject.map(|reject| reject.text).unwrap_or_default(),
+                })
+            }
+            (Phase::AwaitConnect, Message::Connect(connect)) => {
+                self.on_connect(&connect, frame.time, frame.xid, now)
+            }
+            (Phase::AwaitConnectAck { xid }, Message::ConnectAck(ack)) => {
+                self.on_connect_ack(ack, frame.time, frame.xid == xid, now)
+            }
+            (Phase::Established, Message::Connect(_) | Message::ConnectAck(_)) => {
+                Err(Failure::OutOfPlace("a second CONNECT or CONNECTACK"))
+            }
+            (Phase::Established, message) => {
+                Ok(Some(Received::Message(Frame { time: frame.time, xid: frame.xid, message })))
+            }
+            // The partner has our role: say so, as both sides' operators need it.
+            (Phase::AwaitConnectAck { .. }, Message::Connect(_)) => {
+                Err(self.refuse(RejectReason::InvalidPartner, "both servers are configured as primary", now))
+            }
+            (Phase::AwaitConnect | Phase::Accepting { .. } | Phase::AwaitConnectAck { .. }, _) => {
+                Err(Failure::OutOfPlace(type_name))
+            }
+        }
+    }
+
+    /// §1.4, in its order.
+    fn on_connect(
+        &mut self,
+        connect: &Connect,
+        time: u32,
+        xid: u32,
+        now: Now,
+    ) -> Result<Option<Received>, Failure> {
+        self.phase = Phase::Accepting { xid };
+        self.meet(connect.vendor_class.as_deref(), connect.max_unacked, connect.receive_timer, time, now);
+        let Some(relationship) = &connect.relationship else {
+            return Err(self.refuse(RejectReason::InvalidPartner, "missing relationship-name", now));
+        };
+        if relationship != self.settings.relationship.as_bytes() {
+            let text = format!("unknown relationship {}", String::from_utf8_lossy(relationship));
+            return Err(self.refuse(RejectReason::InvalidPartner, &text, now));
+        }
+        if connect.version.is_some_and(|version| version != PROTOCOL_VERSION) {
+            return Err(self.refuse(RejectReason::VersionMismatch, "protocol version is not 1", now));
+        }
+        if self.clock_delta.unsigned_abs() > u64::from(CLOCK_DIFFERENCE_MAX) {
+            let text = format!("clocks differ by {} s", self.clock_delta);
+            return Err(self.refuse(RejectReason::TimeMismatch, &text, now));
+        }
+        let Some(hba) = connect.hba.as_deref().and_then(|hba| <[u8; 32]>::try_from(hba).ok()) else {
+            return Err(self.refuse(
+                RejectReason::HashBucketConflict,
+                "hash buckets missing or not 32 octets",
+                now,
+            ));
+        };
+        match connect.mclt.filter(|mclt| (1..=0x7fff_ffff).contains(mclt)) {
+            Some(mclt) => Ok(Some(Received::Opened { mclt: Seconds(mclt), hba })),
+            None => Err(self.refuse(RejectReason::InvalidMclt, "MCLT missing or zero", now)),
+        }
+    }
+
+    /// §1.5, in its order.
+    fn on_connect_ack(
+        &mut self,
+        ack: ConnectAck,
+        time: u32,
+        xid_matches: bool,
+        now: Now,
+    ) -> Result<Option<Received>, Failure> {
+        self.meet(ack.vendor_class.as_deref(), ack.max_unacked, ack.receive_timer, time, now);
+        if let Some(reject) = ack.reject {
+            return Err(Failure::RefusedByPartner { reason: reject.reason, text: reject.text });
+        }
+        if ack.relationship.as_deref() != Some(self.settings.relationship.as_bytes()) {
+            return Err(self.refuse(RejectReason::InvalidPartner, "wrong or missing relationship-name", now));
+        }
+        if self.clock_delta.unsigned_abs() > u64::from(CLOCK_DIFFERENCE_MAX) {
+            let text = format!("clocks differ by {} s", self.clock_delta);
+            return Err(self.refuse(RejectReason::TimeMismatch, &text, now));
+        }
+        if self.speaks_own() && !xid_matches {
+            return Err(Failure::OutOfPlace("CONNECTACK with another number"));
+        }
+        self.phase = Phase::Established;
+        Ok(Some(Received::Accepted { extensions: ack.extensions }))
+    }
+
+    fn meet(
+        &mut self,
+        vendor_class: Option<&[u8]>,
+        max_unacked: Option<u32>,
+        receive_timer: Option<u32>,
+        time: u32,
+        now: Now,
+    ) {
+        self.clock_delta = i64::from(time) - i64::from(now.wall.get());
+        self.peer = Some(Peer {
+            profile: Profile::of(vendor_class),
+            vendor: String::from_utf8_lossy(vendor_class.unwrap_or_default())
+                .chars()
+                .filter(|character| !character.is_control())
+                .take(64)
+                .collect(),
+            max_unacked: max_unacked.filter(|max| *max > 0).unwrap_or(MAX_UNACKED_DEFAULT),
+            receive_timer: Seconds(receive_timer.filter(|timer| *timer > 0).unwrap_or(20)),
+        });
+    }
+
+    fn connect_ack(&self) -> ConnectAck {
+        ConnectAck {
+            relationship: Some(self.settings.relationship.clone().into_bytes()),
+            max_unacked: Some(self.settings.max_unacked.max(1)),
+            receive_timer: Some(self.settings.receive_timer.get().max(3)),
+            vendor_class: Some(VENDOR_CLASS.as_bytes().to_vec()),
+            version: Some(PROTOCOL_VERSION),
+            tls_reply: Some(0),
+            reject: None,
+            extensions: Vec::new(),
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        if self.speaks_own() { Dialect::Own } else { Dialect::Isc }
+    }
+
+    fn keep_alive(&self) -> Seconds {
+        let third = self.peer.as_ref().map_or(u32::MAX, |peer| peer.receive_timer.get() / 3);
+        Seconds(third.min(self.settings.poll_interval.get()).max(1))
+    }
+
+    fn take_xid(&mut self) -> u32 {
+        let xid = self.next_xid;
+        // 0 is never the number of a message (§2.1).
+        self.next_xid = self.next_xid.wrapping_add(1).max(1);
+        xid
+    }
+}

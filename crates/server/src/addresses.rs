@@ -1,0 +1,137 @@
+//! The lease table and the failover rules, as the choice of an address asks for them.
+
+use std::net::Ipv4Addr;
+
+use api::identity::State;
+use api::pair::PartnerDownLeaseTime;
+use api::time::{Now, UnixTime};
+use dhcp::network::ServedSubnet;
+use dhcp::offer::Addresses;
+use failover::binding::{self, Here, Serving};
+use failover::times::{Mode, PartnerDown};
+use leases::lease::{Client, Lease, Status};
+
+use crate::Server;
+use crate::sync::own_free;
+
+/// The view of one moment.
+pub(crate) struct View<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) now: Now,
+    pub(crate) serving: Serving,
+}
+
+impl Server {
+    /// Where and when this server acts.
+    pub(crate) fn here(&self, now: Now) -> Here {
+        let record = self.endpoint.record();
+        Here {
+            now: now.wall,
+            role: self.role,
+            state: record.state,
+            guard: self.guard(),
+            link_edges: record.link_edges,
+        }
+    }
+
+    /// What grants depend on in the present state.
+    pub(crate) fn serving_rules(&self, now: Now) -> Serving {
+        let here = self.here(now);
+        let mode = match here.state {
+            State::ResolutionInterrupted => Mode::ResolutionInterrupted,
+            State::PartnerDown => match self.config.partner_down_lease_time {
+                PartnerDownLeaseTime::Full => Mode::PartnerDownFull,
+                PartnerDownLeaseTime::Mclt => Mode::Lead,
+            },
+            _ if self.config.strict_isc_lead => Mode::StrictLead,
+            _ => Mode::Lead,
+        };
+        Serving {
+            here,
+            linked: self.endpoint.heard().is_some(),
+            mclt: self.max_lead.for_grants(),
+            mode,
+            down: self.partner_down(now),
+            new_clients_from: UnixTime::ZERO,
+            ri_serve: self.config.ri_serve,
+        }
+    }
+
+    /// The waits of PartnerDown, while the partner is silent (§7.3: from its first STATE on there are
+    /// none).
+    pub(crate) fn partner_down(&self, _now: Now) -> Option<PartnerDown> {
+        let record = self.endpoint.record();
+        if record.state != State::PartnerDown || self.endpoint.heard().is_some() {
+            return None;
+        }
+        Some(PartnerDown {
+            at: record.partner_down_at?,
+            role: self.role,
+            mclt: self.max_lead.for_waits(),
+            guard: self.guard(),
+            dynamic_bootp: false,
+        })
+    }
+}
+
+impl View<'_> {
+    /// The client's leases in a subnet, the one it heard of last first.
+    fn of_client<'a>(&'a self, client: &Client, served: &'a ServedSubnet) -> impl Iterator<Item = &'a Lease> {
+        let mut leases: Vec<&Lease> = self
+            .server
+            .table
+            .by_client(&client.key())
+            .filter_map(|address| self.server.table.get(address))
+            .filter(|lease| served.subnet().cidr.contains(lease.address))
+            .collect();
+        leases.sort_by_key(|lease| std::cmp::Reverse(lease.cltt));
+        leases.into_iter()
+    }
+
+    fn is_free_for(&self, client: &Client, lease: &Lease) -> bool {
+        binding::may_lease(lease, client, &self.serving).is_ok()
+            && !self.server.offers.taken_by_other(lease.address, &client.key(), self.now.mono)
+    }
+}
+
+impl Addresses for View<'_> {
+    fn active_of(&self, client: &Client, served: &ServedSubnet) -> Option<Ipv4Addr> {
+        self.of_client(client, served)
+            .find(|lease| lease.status == Status::Active)
+            .map(|lease| lease.address)
+            .or_else(|| {
+                // What it was offered a moment ago: a client that asks again gets the same answer.
+                let offered = self.server.offers.of(&client.key(), self.now.mono)?;
+                served.subnet().cidr.contains(offered).then_some(offered)
+            })
+    }
+
+    fn previous_of(&self, client: &Client, served: &ServedSubnet) -> Option<Ipv4Addr> {
+        let mut held = self.of_client(client, served);
+        held.find(|lease| lease.status != Status::Active && self.is_free_for(client, lease))
+            .map(|lease| lease.address)
+    }
+
+    fn may_have(&self, client: &Client, address: Ipv4Addr) -> bool {
+        self.server.table.get(address).is_some_and(|lease| self.is_free_for(client, lease))
+    }
+
+    fn pick(&self, client: &Client, served: &ServedSubnet, pool: usize) -> Option<Ipv4Addr> {
+        let pool = served.subnet().pools.get(pool)?;
+        let own = own_free(self.server.role);
+        let partners = own_free(self.server.role.other());
+        // Order in PartnerDown: own, then the partner's; both are free only once their time has come.
+        let statuses = if self.serving.down.is_some() { vec![own, partners] } else { vec![own] };
+        let table = &self.server.table;
+        let fits = |address: &Ipv4Addr| {
+            !served.subnet().reservations.contains_key(address) && self.may_have(client, *address)
+        };
+        statuses.into_iter().find_map(|status| {
+            if pool.allocate_first_available {
+                table.available(pool.first, pool.last, status).find(fits)
+            } else {
+                table.least_recently_used(pool.first, pool.last, status).find(fits)
+            }
+        })
+    }
+}

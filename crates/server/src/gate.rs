@@ -1,0 +1,106 @@
+//! The gate: a reply leaves only after everything issued before it is on disk.
+//!
+//! It is part of the server and not of the driver, so the simulator proves the very code that ships.
+
+use std::collections::VecDeque;
+
+use api::identity::Lsn;
+use api::time::{Mono, Now, UnixTime};
+
+use crate::interface::ReplyBuf;
+
+/// A reply older than this helps nobody: the client has asked again.
+pub(crate) const AGE_MAX_MILLIS: u64 = 2_000;
+/// Replies that may wait for the disk. More come only if the disk stands still, and are dropped.
+const WAITING_MAX: usize = 65_536;
+
+/// Replies that wait for the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// Promises to clients: in the order of the changes that they wait for.
+    promises: VecDeque<Waiting>,
+    /// Offers, which wait for no lease.
+    offers: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    after: Lsn,
+    queued: Mono,
+    label: &'static str,
+    reply: ReplyBuf,
+}
+
+/// What became of the replies since the last look.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped {
+    /// Too old when their change became durable.
+    pub(crate) stale: u64,
+}
+
+impl Gate {
+    /// Queues a reply that says something durable: it waits for `after`.
+    pub(crate) fn promise(&mut self, after: Lsn, now: Now, label: &'static str, reply: ReplyBuf) -> bool {
+        push(&mut self.promises, Waiting { after, queued: now.mono, label, reply })
+    }
+
+    /// Queues an offer: it waits for the change of state that allowed it, not for leases.
+    pub(crate) fn offer(&mut self, after: Lsn, now: Now, label: &'static str, reply: ReplyBuf) -> bool {
+        push(&mut self.offers, Waiting { after, queued: now.mono, label, reply })
+    }
+
+    /// Service stopped: nobody gets what was promised but not yet said.
+    pub(crate) fn clear(&mut self) -> usize {
+        let count = self.promises.len() + self.offers.len();
+        self.promises.clear();
+        self.offers.clear();
+        count
+    }
+
+    /// The next reply whose changes are on disk; `promise` is until when this server may answer at all.
+    pub(crate) fn poll(
+        &mut self,
+        now: Now,
+        durable: Lsn,
+        promise: UnixTime,
+        dropped: &mut Dropped,
+    ) -> Option<(&'static str, ReplyBuf)> {
+        if promise < now.wall {
+            self.drop_stale(now, dropped);
+            return None;
+        }
+        for queue in [&mut self.promises, &mut self.offers] {
+            while let Some(waiting) = queue.front() {
+                let stale = now.mono.millis_since(waiting.queued) > AGE_MAX_MILLIS;
+                if !stale && waiting.after > durable {
+                    break;
+                }
+                let Some(waiting) = queue.pop_front() else { break };
+                if stale {
+                    dropped.stale += 1;
+                    continue;
+                }
+                return Some((waiting.label, waiting.reply));
+            }
+        }
+        None
+    }
+
+    fn drop_stale(&mut self, now: Now, dropped: &mut Dropped) {
+        for queue in [&mut self.promises, &mut self.offers] {
+            while queue.front().is_some_and(|waiting| now.mono.millis_since(waiting.queued) > AGE_MAX_MILLIS)
+            {
+                queue.pop_front();
+                dropped.stale += 1;
+            }
+        }
+    }
+}
+
+fn push(queue: &mut VecDeque<Waiting>, waiting: Waiting) -> bool {
+    let room = queue.len() < WAITING_MAX;
+    if room {
+        queue.push_back(waiting);
+    }
+    room
+}

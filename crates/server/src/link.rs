@@ -1,0 +1,454 @@
+//! Connections with the partner: dialling, the handshake's part that needs the server, states both ways
+//! (`spec/failover-protocol.md` §1, §6, §9).
+
+use std::collections::BTreeMap;
+
+use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
+use api::time::{Mono, Now, Seconds, UnixTime};
+use failover::endpoint::{Action, Progress};
+use failover::guard::{self, Announce};
+use failover::session::{Failure, Received, Session, Settings};
+use failover::wire::{Extension, Frame, Message, RejectReason, StateMessage};
+
+use crate::Server;
+use crate::interface::{ConnId, Event, LinkOrder};
+use crate::journal::Document;
+use crate::outbox::Outbox;
+
+/// Wait between two tries after a loss.
+const REDIAL: Seconds = Seconds(5);
+/// Wait after a refusal: its cause needs a person or the other side's time-out.
+const REDIAL_REFUSED: Seconds = Seconds(60);
+/// A secondary of an ISC primary holds its first STATE until the primary's arrived, at most this long.
+const FIRST_STATE_MILLIS: u64 = 2_000;
+/// Class of a loss that the driver reported.
+pub(crate) const CLOSED: &str = "closed";
+/// Connections at the same time. A partner needs two when both dial at once.
+const SESSIONS_MAX: usize = 4;
+
+/// All connections of the relationship.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    sessions: BTreeMap<ConnId, Session>,
+    /// Ended, but with a last word that must still leave.
+    parting: BTreeMap<ConnId, Session>,
+    /// The one whose handshake is complete.
+    registered: Option<Registered>,
+    dialling: bool,
+    next_dial: Mono,
+    /// A server alone has nobody to dial.
+    partner_expected: bool,
+    /// The partner's clock minus ours, in seconds, as last measured.
+    clock_delta: i64,
+    /// Hash buckets of the primary, as it told us.
+    pub(crate) hba: Option<[u8; 32]>,
+    /// Why the last connection ended.
+    pub(crate) last_error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Registered {
+    conn: ConnId,
+    /// The partner's first STATE must come before this; then ours may follow.
+    first_state_by: Option<Mono>,
+    /// Our first STATE was sent.
+    announced: bool,
+    /// Our store and what we know of the partner's was named on this connection.
+    told_progress: bool,
+}
+
+impl Links {
+    /// No connection yet; with a partner the first dial is due at once.
+    pub(crate) fn new(partner_expected: bool) -> Self {
+        Self { partner_expected, ..Self::default() }
+    }
+
+    pub(crate) fn dial_failed(&mut self, now: Now) {
+        self.dialling = false;
+        self.next_dial = now.mono + REDIAL;
+    }
+
+    /// The partner's clock minus ours.
+    pub(crate) fn clock_delta(&self) -> i64 {
+        self.clock_delta
+    }
+
+    /// The connection whose handshake is complete.
+    pub(crate) fn registered(&self) -> Option<ConnId> {
+        self.registered.as_ref().map(|registered| registered.conn)
+    }
+
+    /// The session whose handshake is complete.
+    pub(crate) fn session(&mut self) -> Option<&mut Session> {
+        let conn = self.registered()?;
+        self.sessions.get_mut(&conn)
+    }
+
+    /// Whether the partner is one of ours; `None` while no handshake is complete.
+    pub(crate) fn partner_is_own(&self) -> Option<bool> {
+        self.sessions.get(&self.registered()?).map(Session::speaks_own)
+    }
+
+    /// Updates that the partner takes without an answer.
+    pub(crate) fn window(&self) -> usize {
+        let session = self.registered().and_then(|conn| self.sessions.get(&conn));
+        session.and_then(Session::peer).map_or(0, |peer| peer.max_unacked as usize)
+    }
+
+    /// Keeps a session that is about to end until its last word has left.
+    fn part(&mut self, conn: ConnId) {
+        if let Some(session) = self.sessions.get(&conn) {
+            self.parting.insert(conn, session.clone());
+        }
+        while self.parting.len() > SESSIONS_MAX {
+            self.parting.pop_first();
+        }
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Mono> {
+        let dial =
+            (self.partner_expected && self.sessions.is_empty() && !self.dialling).then_some(self.next_dial);
+        let first_state = self.registered.as_ref().and_then(|registered| registered.first_state_by);
+        let sessions = self.sessions.values().map(Session::next_deadline).min();
+        [dial, first_state, sessions].into_iter().flatten().min()
+    }
+
+    pub(crate) fn close_all(&mut self, outbox: &mut Outbox) {
+        for conn in std::mem::take(&mut self.sessions).into_keys() {
+            outbox.order(LinkOrder::Close(conn));
+        }
+        self.registered = None;
+        self.partner_expected = false;
+    }
+}
+
+impl Server {
+    /// A TCP connection with the partner came up.
+    pub(crate) fn link_established(&mut self, now: Now, conn: ConnId) {
+        self.links.dialling = false;
+        let unwanted = self.failure.is_some() || self.is_stalled(now) || self.pausing.is_some() || {
+            // A primary opens only one at a time; the other dial of the two goes unused.
+            self.role == Role::Primary && !self.links.sessions.is_empty()
+        };
+        if unwanted || self.links.sessions.len() >= SESSIONS_MAX {
+            self.outbox.order(LinkOrder::Close(conn));
+            return;
+        }
+        let settings = Settings {
+            role: self.role,
+            relationship: self.config.relationship.clone(),
+            max_unacked: self.config.max_unacked,
+            receive_timer: self.config.poll_timeout,
+            poll_interval: self.config.poll_interval,
+            mclt: self.max_lead.configured,
+            hba: self.configured_hba(),
+        };
+        self.links.sessions.insert(conn, Session::new(settings, now));
+    }
+
+    /// Octets arrived on a connection.
+    pub(crate) fn link_bytes(&mut self, now: Now, conn: ConnId, bytes: &[u8]) {
+        let Some(session) = self.links.sessions.get_mut(&conn) else { return };
+        session.push(bytes);
+        while let Some(session) = self.links.sessions.get_mut(&conn) {
+            match session.next(now) {
+                Ok(None) => return,
+                Ok(Some(Received::Opened { mclt, hba })) => self.opened(now, conn, mclt, hba),
+                Ok(Some(Received::Accepted { extensions })) => {
+                    let sent = session.settings().mclt;
+                    let latest = self.latest_promise();
+                    self.max_lead.connect_acked(sent, now.wall, latest);
+                    self.journal.document(Document::MaxLead, &self.max_lead);
+                    self.register(now, conn, &extensions);
+                }
+                Ok(Some(Received::Message(frame))) => self.message(now, conn, frame),
+                Err(failure) => {
+                    self.fail_link(now, conn, &failure);
+                    return;
+                }
+            }
+            // Replies of one message may wait for its change; the next message must see it made.
+            self.settle(now);
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn link_down(&mut self, now: Now, conn: ConnId, class: &'static str, why: String) {
+        if class == CLOSED {
+            self.links.parting.remove(&conn);
+        }
+        if self.links.sessions.remove(&conn).is_none() {
+            return;
+        }
+        self.links.next_dial = self.links.next_dial.max(now.mono + REDIAL);
+        if self.links.registered() != Some(conn) {
+            // Loss of any other connection changes no state (§1.1).
+            self.links.last_error = Some(why);
+            return;
+        }
+        self.links.registered = None;
+        self.exchange.link_lost();
+        self.counters.add("link_losses", class, 1);
+        self.links.last_error = Some(why.clone());
+        self.outbox.event(Event::LinkDown { class, why });
+        let context = self.context(now);
+        self.endpoint.link_lost(context);
+    }
+
+    /// Dials, keeps alive, and finds dead connections.
+    pub(crate) fn tick_links(&mut self, now: Now) {
+        if self.is_stalled(now) {
+            // CONTACTs must not hide a dead disk from the partner.
+            for conn in self.links.sessions.keys().copied().collect::<Vec<_>>() {
+                self.outbox.order(LinkOrder::Close(conn));
+                self.link_down(now, conn, "store_stalled", "the own disk does not commit".to_owned());
+            }
+            return;
+        }
+        for conn in self.links.sessions.keys().copied().collect::<Vec<_>>() {
+            let Some(session) = self.links.sessions.get_mut(&conn) else { continue };
+            match session.tick(now) {
+                Ok(true) => {
+                    let extensions = if session.speaks_own() { vec![self.progress()] } else { Vec::new() };
+                    if let Some(session) = self.links.sessions.get_mut(&conn) {
+                        session.send(Message::Contact { extensions }, Lsn::ZERO, now);
+                        self.counters.add("failover_messages_sent", "CONTACT", 1);
+                    }
+                }
+                Ok(false) => {}
+                Err(failure) => self.fail_link(now, conn, &failure),
+            }
+        }
+        if let Some(registered) = &self.links.registered
+            && registered.first_state_by.is_some_and(|by| by <= now.mono)
+        {
+            let conn = registered.conn;
+            self.outbox.order(LinkOrder::Close(conn));
+            self.link_down(now, conn, "no_state", "the partner did not say its state".to_owned());
+        }
+        let may_dial = self.links.partner_expected
+            && self.links.sessions.is_empty()
+            && !self.links.dialling
+            && self.failure.is_none()
+            && self.pausing.is_none();
+        if may_dial && self.links.next_dial <= now.mono {
+            self.links.dialling = true;
+            self.outbox.order(LinkOrder::Dial);
+        }
+    }
+
+    /// Octets for a connection's socket: control messages first, then binding updates.
+    pub(crate) fn fill(&mut self, now: Now, conn: ConnId, out: &mut [u8]) -> usize {
+        if self.failure.is_some() {
+            return 0;
+        }
+        let durable = self.journal.durable();
+        if let Some(session) = self.links.parting.get_mut(&conn) {
+            return session.poll_bytes(durable, out);
+        }
+        let mut len = 0;
+        loop {
+            let Some(session) = self.links.sessions.get_mut(&conn) else { return len };
+            len += session.poll_bytes(durable, out.get_mut(len..).unwrap_or_default());
+            if len == out.len() || !session.is_drained() || self.links.registered() != Some(conn) {
+                return len;
+            }
+            if !self.send_update(now) {
+                return len;
+            }
+        }
+    }
+
+    /// Says a state to the partner, unless it is one that would harm an ISC dhcpd.
+    pub(crate) fn announce(&mut self, now: Now, state: State, startup: bool, since: UnixTime) {
+        let after = self.journal.last();
+        let progress = self.progress();
+        let heard = self.endpoint.heard();
+        let Some(registered) = &mut self.links.registered else { return };
+        if !registered.announced {
+            // The first word of a connection says the state of that moment.
+            return;
+        }
+        let conn = registered.conn;
+        let Some(session) = self.links.sessions.get_mut(&conn) else { return };
+        let extensions = if session.speaks_own() { vec![progress] } else { Vec::new() };
+        if !session.speaks_own() {
+            match guard::to_isc(heard.unwrap_or(State::Unknown), state, startup) {
+                Announce::Permitted => {}
+                Announce::SayFirst(first) => {
+                    let since = since.get();
+                    let message = StateMessage { state: first, startup, since, extensions: Vec::new() };
+                    session.send(Message::State(message), after, now);
+                }
+                Announce::CloseInstead => {
+                    let why = format!("an ISC partner must not hear {state} now; connecting anew");
+                    self.outbox.order(LinkOrder::Close(conn));
+                    self.link_down(now, conn, "guard", why);
+                    return;
+                }
+            }
+        }
+        let message = StateMessage { state, startup, since: since.get(), extensions };
+        session.send(Message::State(message), after, now);
+        self.counters.add("failover_messages_sent", "STATE", 1);
+    }
+
+    /// Own hash buckets: those of the configuration, or all for the primary.
+    pub(crate) fn configured_hba(&self) -> [u8; 32] {
+        self.config.load_balancing.map_or([0xff; 32], |balancing| balancing.hba)
+    }
+
+    /// What the partner may know of both stores.
+    fn progress(&self) -> Extension {
+        let record = self.endpoint.record();
+        let durable = StoreStamp { epoch: record.stamp.epoch, lsn: self.journal.durable() };
+        let own = self.endpoint.announced_store(durable);
+        let partner = record.partner.and_then(|partner| partner.highest).unwrap_or_default();
+        Extension::Progress {
+            epoch: own.epoch,
+            lsn: own.lsn,
+            transition: record.stamp.transition,
+            partner_epoch: partner.epoch,
+            partner_lsn: partner.lsn,
+        }
+    }
+
+    /// A secondary was opened: store what CONNECT says, then accept.
+    fn opened(&mut self, now: Now, conn: ConnId, mclt: Seconds, hba: [u8; 32]) {
+        if self.links.registered.is_some() {
+            if let Some(session) = self.links.sessions.get_mut(&conn) {
+                let failure =
+                    session.refuse(RejectReason::DuplicateConnection, "a connection is established", now);
+                self.fail_link(now, conn, &failure);
+            }
+            return;
+        }
+        let latest = self.latest_promise();
+        self.max_lead.learned(mclt, now.wall, latest);
+        let after = self.journal.document(Document::MaxLead, &self.max_lead);
+        self.links.hba = Some(hba);
+        let extensions = vec![self.progress()];
+        if let Some(session) = self.links.sessions.get_mut(&conn) {
+            session.accept(extensions, after, now);
+        }
+        self.register(now, conn, &[]);
+    }
+
+    /// The handshake of a connection is complete.
+    fn register(&mut self, now: Now, conn: ConnId, extensions: &[Extension]) {
+        let Some(session) = self.links.sessions.get(&conn) else { return };
+        let own = session.speaks_own();
+        let Some(peer) = session.peer().cloned() else { return };
+        self.links.clock_delta = session.clock_delta();
+        // An ISC primary says its state on CONNECTACK; hearing it first keeps ours from harming it.
+        let hold = !own;
+        self.links.registered = Some(Registered {
+            conn,
+            first_state_by: hold.then(|| now.mono.plus_millis(FIRST_STATE_MILLIS)),
+            announced: false,
+            told_progress: false,
+        });
+        self.links.last_error = None;
+        self.endpoint.link_up(peer.receive_timer);
+        self.outbox.event(Event::LinkUp { vendor: peer.vendor });
+        self.compare_progress(now, extensions);
+        if !hold {
+            self.say_first_state(now);
+        }
+    }
+
+    fn say_first_state(&mut self, now: Now) {
+        if let Some(registered) = &mut self.links.registered {
+            registered.announced = true;
+            registered.first_state_by = None;
+        }
+        if let Action::Announce { state, startup, since } = self.endpoint.announcement() {
+            // What the endpoint decided just now is logged first.
+            self.settle(now);
+            self.announce(now, state, startup, since);
+        }
+    }
+
+    /// A handshake names both stores once; later messages only how far the partner is.
+    fn compare_progress(&mut self, now: Now, extensions: &[Extension]) {
+        let Some(progress) = extensions.iter().find_map(progress_of) else { return };
+        let first = self
+            .links
+            .registered
+            .as_mut()
+            .is_some_and(|registered| !std::mem::replace(&mut registered.told_progress, true));
+        if first {
+            let context = self.context(now);
+            self.endpoint.compare_stores(progress, context);
+        } else {
+            self.endpoint.note_progress(progress);
+        }
+    }
+
+    fn message(&mut self, now: Now, conn: ConnId, frame: Frame) {
+        if self.links.registered() != Some(conn) {
+            return;
+        }
+        self.counters.add("failover_messages_received", frame.message.name(), 1);
+        match frame.message {
+            Message::State(message) => {
+                self.compare_progress(now, &message.extensions);
+                let context = self.context(now);
+                let (state, since) = (message.state, UnixTime::new(u64::from(message.since)));
+                let before = self.endpoint.record().partner.map(|partner| partner.state);
+                self.endpoint.partner_state(state, message.startup, since, context);
+                self.outbox.event(Event::PartnerChanged {
+                    from: before,
+                    to: state,
+                    startup: message.startup,
+                });
+                if self.links.registered.as_ref().is_some_and(|registered| !registered.announced) {
+                    self.say_first_state(now);
+                }
+            }
+            Message::Contact { extensions } => self.compare_progress(now, &extensions),
+            Message::BndUpd(updates) => self.updates(now, frame.xid, &updates),
+            Message::BndAck(acks) => self.acks(now, frame.xid, &acks),
+            Message::UpdReq => self.answer_updates(now, frame.xid, false),
+            Message::UpdReqAll => self.answer_updates(now, frame.xid, true),
+            Message::UpdDone => self.updates_done(now, frame.xid),
+            Message::PoolReq => self.pool_requested(now, frame.xid),
+            Message::PoolResp { transferred } => self.pool_answered(now, transferred),
+            // The session keeps these to itself.
+            Message::Connect(_) | Message::ConnectAck(_) | Message::Disconnect(_) => {}
+        }
+    }
+
+    fn fail_link(&mut self, now: Now, conn: ConnId, failure: &Failure) {
+        self.outbox.order(LinkOrder::Close(conn));
+        let registered = self.links.registered() == Some(conn);
+        if !registered {
+            self.counters.add("link_refusals", failure.class(), 1);
+            self.outbox.event(Event::LinkDown { class: failure.class(), why: failure.to_string() });
+        }
+        if matches!(failure, Failure::Refused { .. } | Failure::Silent(_)) {
+            // The partner's operator must be able to read why.
+            self.links.part(conn);
+        }
+        self.link_down(now, conn, failure.class(), failure.to_string());
+        if failure.is_refusal() {
+            self.links.next_dial = self.links.next_dial.max(now.mono + REDIAL_REFUSED);
+        }
+    }
+
+    /// Whether the disk has committed nothing for so long that the partner should take over.
+    pub(crate) fn is_stalled(&self, now: Now) -> bool {
+        self.waiting_since.is_some_and(|since| now.mono.millis_since(since) >= crate::STALL_MILLIS)
+    }
+}
+
+fn progress_of(extension: &Extension) -> Option<Progress> {
+    match extension {
+        Extension::Progress { epoch, lsn, transition, partner_epoch, partner_lsn } => Some(Progress {
+            own: StoreStamp { epoch: *epoch, lsn: *lsn },
+            stamp: StateStamp { epoch: *epoch, transition: *transition },
+            known_of_partner: StoreStamp { epoch: *partner_epoch, lsn: *partner_lsn },
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,412 @@
+//! Bindings to and from the partner: updates, answers, requests for updates, the exit barrier
+//! (`spec/failover-protocol.md` §3, §5; `spec/failover-behaviour.md` §7.3).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use api::identity::{Lsn, Role, State};
+use api::time::{Now, UnixTime};
+use failover::binding::{self, Dialect, Judge, Side, Verdict};
+use failover::times;
+use failover::wire::{BindingAck, BindingUpdate, Message, Reject, RejectReason};
+use leases::lease::{Lease, Status, Sync};
+
+use crate::Server;
+use crate::interface::Event;
+
+/// What is under way between the servers on the present connection.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    /// Updates handed to the socket, by their numbers.
+    in_flight: BTreeMap<u32, InFlight>,
+    /// The number of the update in flight for an address; one at a time.
+    by_address: BTreeMap<Ipv4Addr, u32>,
+    /// The partner's request for bindings that we are answering.
+    answering: Option<Answering>,
+    /// Our own request for bindings: its number.
+    pub(crate) request: Option<u32>,
+    /// What must be acknowledged before PartnerDown may end.
+    pub(crate) barrier: Option<Barrier>,
+    /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
+    amnesia: bool,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    address: Ipv4Addr,
+    update: BindingUpdate,
+    /// A duel took it out of the race; its answer only frees the window.
+    void: bool,
+}
+
+#[derive(Debug)]
+struct Answering {
+    xid: u32,
+    /// Not sent yet.
+    todo: BTreeSet<Ipv4Addr>,
+    /// Sent or to be sent, not answered yet.
+    open: BTreeSet<Ipv4Addr>,
+}
+
+/// The conditions of the exit barrier, fixed when it came up: they only shrink.
+#[derive(Debug)]
+pub(crate) struct Barrier {
+    /// Clients that were promised more than the partner would wait for.
+    promised: BTreeSet<Ipv4Addr>,
+    /// Updates that were due.
+    due: BTreeSet<Ipv4Addr>,
+}
+
+impl Barrier {
+    /// How many leases hold it.
+    pub(crate) fn len(&self) -> usize {
+        self.promised.union(&self.due).count()
+    }
+}
+
+/// How many updates that are not durable yet are looked past for one that is.
+const LOOK_PAST: usize = 64;
+
+impl Exchange {
+    /// The connection is gone: everything in flight is unsent again.
+    pub(crate) fn link_lost(&mut self) {
+        self.in_flight.clear();
+        self.by_address.clear();
+        self.answering = None;
+        self.request = None;
+        self.barrier = None;
+    }
+
+    /// Updates that wait for an answer.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// The pair is in Normal.
+    pub(crate) fn settled(&mut self) {
+        self.amnesia = false;
+    }
+}
+
+impl Server {
+    /// Hands the next update to the socket; false if none may go now.
+    pub(crate) fn send_update(&mut self, now: Now) -> bool {
+        if self.exchange.in_flight.len() >= self.links.window() {
+            return false;
+        }
+        let Some(address) = self.next_update(now) else { return false };
+        let Some(side) = self.side(now) else { return false };
+        let Some(lease) = self.table.get(address) else { return false };
+        let update = binding::update_for(lease, &side);
+        let Some(session) = self.links.session() else { return false };
+        let xid = session.send(Message::BndUpd(vec![update.clone()]), Lsn::ZERO, now);
+        self.counters.add("failover_messages_sent", "BNDUPD", 1);
+        if let Some(answering) = &mut self.exchange.answering {
+            answering.todo.remove(&address);
+        }
+        self.exchange.by_address.insert(address, xid);
+        self.exchange.in_flight.insert(xid, InFlight { address, update, void: false });
+        true
+    }
+
+    /// The partner tells of bindings.
+    pub(crate) fn updates(&mut self, now: Now, xid: u32, updates: &[BindingUpdate]) {
+        let mut acks = Vec::with_capacity(updates.len());
+        for update in updates {
+            let address = update.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
+            let reject = self.judge_update(now, address, update);
+            acks.push(BindingAck { address, reject, client_id: None, potential_expiry: None });
+        }
+        let after = self.journal.last();
+        if let Some(session) = self.links.session() {
+            session.reply(xid, Message::BndAck(acks), after, now);
+            self.counters.add("failover_messages_sent", "BNDACK", 1);
+        }
+    }
+
+    /// The partner answers.
+    pub(crate) fn acks(&mut self, now: Now, xid: u32, acks: &[BindingAck]) {
+        let Some(sent) = self.exchange.in_flight.remove(&xid) else { return };
+        let address = sent.address;
+        if self.exchange.by_address.get(&address) == Some(&xid) {
+            self.exchange.by_address.remove(&address);
+        }
+        let Some(ack) = acks.iter().find(|ack| ack.address == address).or_else(|| acks.first()) else {
+            return;
+        };
+        if !sent.void
+            && let (Some(lease), Some(side)) = (self.table.get(address), self.side(now))
+        {
+            let next = match &ack.reject {
+                None => binding::acked(lease, &sent.update, &side),
+                Some(reject) => {
+                    self.counters.add("updates_rejected_by_partner", reject_label(reject.reason), 1);
+                    self.outbox.event(Event::Rejected {
+                        address,
+                        by_partner: true,
+                        reason: reject.reason.wire(),
+                        why: format!("{}: {}", reject.reason, reject.text),
+                    });
+                    binding::rejected(lease, &sent.update, reject.reason, &side)
+                }
+            };
+            if &next != lease {
+                self.commit(next);
+            }
+        }
+        if let Some(answering) = &mut self.exchange.answering
+            && !self.exchange.by_address.contains_key(&address)
+            && !answering.todo.contains(&address)
+        {
+            answering.open.remove(&address);
+        }
+        self.finish_answer(now);
+        self.check_barrier(now, Some(address));
+    }
+
+    /// The partner asks for bindings (§5).
+    pub(crate) fn answer_updates(&mut self, now: Now, xid: u32, all: bool) {
+        if all && self.endpoint.record().integrated && !self.exchange.amnesia {
+            self.exchange.amnesia = true;
+            self.hold_for_amnesia();
+        }
+        let todo: BTreeSet<Ipv4Addr> = self
+            .table
+            .iter()
+            .filter(|lease| if all { !is_untouched(lease) } else { lease.sync != Sync::Agreed })
+            .map(|lease| lease.address)
+            .collect();
+        self.exchange.answering = Some(Answering { xid, open: todo.clone(), todo });
+        self.finish_answer(now);
+    }
+
+    /// All that we asked for has come.
+    pub(crate) fn updates_done(&mut self, now: Now, xid: u32) {
+        if self.exchange.request != Some(xid) {
+            return;
+        }
+        self.exchange.request = None;
+        let context = self.context(now);
+        self.endpoint.updates_done(context);
+    }
+
+    /// Asks the partner for its bindings.
+    pub(crate) fn request_updates(&mut self, now: Now, all: bool) {
+        let after = self.journal.last();
+        if all && self.endpoint.record().data_lost {
+            self.exchange.amnesia = true;
+        }
+        let Some(session) = self.links.session() else { return };
+        let message = if all { Message::UpdReqAll } else { Message::UpdReq };
+        self.counters.add("failover_messages_sent", message.name(), 1);
+        self.exchange.request = Some(session.send(message, after, now));
+    }
+
+    /// On entry of Normal everything that is not agreed goes again (§3.5).
+    pub(crate) fn requeue(&mut self, now: Now) {
+        let rejected: Vec<Lease> =
+            self.table.iter().filter(|lease| lease.sync == Sync::Rejected).cloned().collect();
+        for mut lease in rejected {
+            lease.sync = Sync::Due;
+            self.commit(lease);
+        }
+        self.exchange.settled();
+        self.balance_on_normal(now);
+    }
+
+    /// Looks at the exit barrier, wholly or after a change of one address.
+    pub(crate) fn check_barrier(&mut self, now: Now, changed: Option<Ipv4Addr>) {
+        if !self.endpoint.is_exit_pending() {
+            self.exchange.barrier = None;
+            return;
+        }
+        let mclt = self.max_lead.for_grants();
+        let table = &self.table;
+        let barrier = self.exchange.barrier.get_or_insert_with(|| Barrier {
+            promised: table
+                .iter()
+                .filter(|lease| times::blocks_exit(lease, now.wall, mclt))
+                .map(|lease| lease.address)
+                .collect(),
+            due: table.iter().filter(|lease| lease.sync == Sync::Due).map(|lease| lease.address).collect(),
+        });
+        if let Some(address) = changed {
+            barrier.due.remove(&address);
+        }
+        let still = |address: &Ipv4Addr| {
+            table.get(*address).is_some_and(|lease| times::blocks_exit(lease, now.wall, mclt))
+        };
+        match changed {
+            Some(address) => {
+                if !still(&address) {
+                    barrier.promised.remove(&address);
+                }
+            }
+            None => barrier.promised.retain(still),
+        }
+        if barrier.promised.is_empty() && barrier.due.is_empty() {
+            self.exchange.barrier = None;
+            let context = self.context(now);
+            self.endpoint.barrier_open(context);
+        }
+    }
+
+    /// Both sides of the present connection, as the rules for bindings need them.
+    pub(crate) fn side(&self, now: Now) -> Option<Side> {
+        Some(Side { now: now.wall, role: self.role, dialect: self.dialect()? })
+    }
+
+    pub(crate) fn dialect(&self) -> Option<Dialect> {
+        self.links.partner_is_own().map(|own| if own { Dialect::Own } else { Dialect::Isc })
+    }
+
+    /// Largest promise of any lease: until then leases granted under an older MCLT may last.
+    pub(crate) fn latest_promise(&self) -> UnixTime {
+        self.table
+            .iter()
+            .filter(|lease| lease.status == Status::Active)
+            .map(Lease::latest_promise)
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// The address whose update goes next: what the partner asked for, else what is due, oldest first.
+    fn next_update(&self, now: Now) -> Option<Ipv4Addr> {
+        let ready = |address: &Ipv4Addr| {
+            !self.exchange.by_address.contains_key(address) && self.journal.is_lease_durable(*address)
+        };
+        if let Some(answering) = &self.exchange.answering
+            && let Some(address) = answering.todo.iter().take(LOOK_PAST).find(|address| ready(address))
+        {
+            return Some(*address);
+        }
+        let side = self.side(now)?;
+        let partner = self.endpoint.heard()?;
+        let withheld = |address: &Ipv4Addr| {
+            self.table.get(*address).is_none_or(|lease| binding::is_withheld(lease, &side, partner))
+        };
+        self.pushes()
+            .then(|| self.table.due().take(LOOK_PAST + self.exchange.in_flight.len()))?
+            .find(|address| ready(address) && !withheld(address))
+    }
+
+    /// Whether updates go out without being asked for: not while one of the two fetches or sorts out
+    /// its data, when only requests are answered.
+    fn pushes(&self) -> bool {
+        let own = matches!(
+            self.endpoint.record().state,
+            State::Normal
+                | State::CommunicationsInterrupted
+                | State::PartnerDown
+                | State::ConflictDone
+                | State::RecoverDone
+        );
+        let partner = matches!(
+            self.endpoint.heard(),
+            Some(
+                State::Normal
+                    | State::CommunicationsInterrupted
+                    | State::ConflictDone
+                    | State::RecoverDone
+                    | State::RecoverWait
+            )
+        );
+        own && partner && !self.endpoint.is_starting()
+    }
+
+    fn judge_update(&mut self, now: Now, address: Ipv4Addr, update: &BindingUpdate) -> Option<Reject> {
+        let Some(dialect) = self.dialect() else {
+            return Some(Reject { reason: RejectReason::Miscellaneous, text: String::new() });
+        };
+        let record = self.endpoint.record();
+        let xid = self.exchange.by_address.get(&address).copied();
+        let unacked =
+            xid.and_then(|xid| self.exchange.in_flight.get(&xid)).map(|in_flight| &in_flight.update);
+        let heard = self.endpoint.heard();
+        let known = self.table.get(address);
+        let fallback = Lease::new(address);
+        let judge = Judge {
+            now: now.wall,
+            guard: self.guard(),
+            role: self.role,
+            dialect,
+            mclt: self.max_lead.for_waits(),
+            unacked,
+            partner_ahead: if dialect == Dialect::Own { self.partner_ahead() } else { 0 },
+            link_edges: record.link_edges,
+            in_pools: known.is_some() && self.is_configured(address),
+            reserved_here: self.is_reserved(address),
+            lost_data: record.state == State::Recover && record.data_lost,
+            after_partner_down: record.state == State::PartnerDown
+                || record.state == State::Recover
+                || heard == Some(State::PartnerDown),
+            amnesia: self.exchange.amnesia,
+        };
+        let mine = known.unwrap_or(&fallback);
+        let verdict = binding::judge(mine, update, &judge);
+        let lease = match verdict {
+            Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => lease,
+            Verdict::Reject(reason, text) => {
+                self.counters.add("updates_rejected", reject_label(reason), 1);
+                if reason != RejectReason::LessCriticalBindingInformation {
+                    let why = format!("{reason}: {text}");
+                    self.outbox.event(Event::Rejected {
+                        address,
+                        by_partner: false,
+                        reason: reason.wire(),
+                        why,
+                    });
+                }
+                return Some(Reject { reason, text: text.to_owned() });
+            }
+        };
+        if let Some(loser) = binding::displaced(mine, &lease) {
+            self.outbox.event(Event::Notice {
+                class: "conflict",
+                text: format!("{address} was held by {loser}; the partner's client keeps it"),
+            });
+        }
+        if let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
+            // The partner's copy won the duel; ours is answered to free the window only.
+            in_flight.void = true;
+            self.exchange.by_address.remove(&address);
+        }
+        self.commit(lease);
+        None
+    }
+
+    /// Sends UPDDONE once everything that was asked for has been answered.
+    fn finish_answer(&mut self, now: Now) {
+        let Some(answering) = self.exchange.answering.take_if(|answering| answering.open.is_empty()) else {
+            return;
+        };
+        let after = self.journal.last();
+        if let Some(session) = self.links.session() {
+            session.reply(answering.xid, Message::UpdDone, after, now);
+            self.counters.add("failover_messages_sent", "UPDDONE", 1);
+        }
+    }
+
+    /// The partner's clock minus ours as far as it counts: small differences are measuring error.
+    fn partner_ahead(&self) -> i32 {
+        let delta = self.links.clock_delta();
+        if delta.unsigned_abs() <= 1 { 0 } else { i32::try_from(delta).unwrap_or(0) }
+    }
+}
+
+/// Free as configured, never used and never spoken of: both sides know it by their configuration.
+fn is_untouched(lease: &Lease) -> bool {
+    lease.status == Status::Free && lease.client.is_none() && lease.starts == UnixTime::ZERO
+}
+
+fn reject_label(reason: RejectReason) -> &'static str {
+    reason.as_str()
+}
+
+/// The status in which a role owns free addresses.
+pub(crate) fn own_free(role: Role) -> Status {
+    match role {
+        Role::Primary => Status::Free,
+        Role::Secondary => Status::Backup,
+    }
+}

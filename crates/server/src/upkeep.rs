@@ -1,0 +1,141 @@
+//! What time does to leases: they end, are freed after their waits, and come back from being abandoned.
+
+use api::config::Pool;
+use api::identity::State;
+use api::time::Now;
+use failover::binding;
+use leases::lease::{Lease, Status};
+
+use crate::Server;
+
+/// Upkeep runs this often.
+pub(crate) const EVERY_MILLIS: u64 = 1_000;
+/// Leases that one run ends at most; the rest follow in the next.
+const EXPIRED_MAX: usize = 10_000;
+
+impl Server {
+    /// One run.
+    pub(crate) fn upkeep(&mut self, now: Now) {
+        self.offers.expire(now.mono);
+        if self.failure.is_some()
+            || self.is_pausing()
+            || self.endpoint.is_starting()
+            || self.clock_stepped_back(now)
+        {
+            return;
+        }
+        if self.max_lead.pass(now.wall) {
+            self.journal.document(crate::journal::Document::MaxLead, &self.max_lead);
+        }
+        self.expire_leases(now);
+        self.free_after_waits(now);
+        self.restore_abandoned(now);
+        self.tick_balance(now);
+        self.check_barrier(now, None);
+    }
+
+    /// Freezes until when each lease keeps its address from others, before anything in PartnerDown lowers
+    /// what that is made of (§7.2).
+    pub(crate) fn freeze_bounds(&mut self, now: Now) {
+        let at = self.endpoint.record().partner_down_at.unwrap_or(now.wall);
+        let mclt = self.max_lead.for_waits();
+        self.rewrite(|lease| binding::freeze(lease, at, mclt));
+    }
+
+    /// The partner is back, and its word replaces the bounds.
+    pub(crate) fn thaw_bounds(&mut self) {
+        self.rewrite(binding::thaw);
+    }
+
+    /// Marks what the configuration reserves, and unmarks what it reserves no more (§6.6).
+    pub(crate) fn mark_reservations(&mut self, now: Now) {
+        let here = self.here(now);
+        let changed: Vec<Lease> = self
+            .table
+            .iter()
+            .filter_map(|lease| {
+                if self.is_reserved(lease.address) {
+                    binding::reserve(lease, &here)
+                } else {
+                    binding::unreserve(lease, &here)
+                }
+            })
+            .collect();
+        for lease in changed {
+            self.commit(lease);
+        }
+    }
+
+    /// The partner lost its data: what it promised or acknowledged counts for no grant any more, and its
+    /// leases are held as long as it may have renewed them (§8).
+    pub(crate) fn hold_for_amnesia(&mut self) {
+        let mclt = self.max_lead.for_waits();
+        self.rewrite(|lease| binding::partner_lost_data(&binding::amnesia_hold(lease, mclt)));
+    }
+
+    fn rewrite(&mut self, change: impl Fn(&Lease) -> Lease) {
+        let changed: Vec<Lease> = self
+            .table
+            .iter()
+            .map(|lease| (lease, change(lease)))
+            .filter(|(old, new)| *old != new)
+            .map(|(_, new)| new)
+            .collect();
+        for lease in changed {
+            self.commit(lease);
+        }
+    }
+
+    fn expire_leases(&mut self, now: Now) {
+        let here = self.here(now);
+        let ended: Vec<Lease> = self
+            .table
+            .expiring_before(now.wall)
+            .take(EXPIRED_MAX)
+            .filter_map(|(_, address)| binding::expire(self.table.get(address)?, &here).ok())
+            .collect();
+        self.counters.add("leases_expired", "time", ended.len() as u64);
+        for lease in ended {
+            self.commit(lease);
+        }
+    }
+
+    fn free_after_waits(&mut self, now: Now) {
+        let Some(down) = self.partner_down(now) else { return };
+        let counts = self.table.counts();
+        if counts.of(Status::Expired) + counts.of(Status::Released) + counts.of(Status::Reset) == 0 {
+            return;
+        }
+        let here = self.here(now);
+        let freed: Vec<Lease> = self
+            .table
+            .iter()
+            .filter_map(|lease| binding::unpark(lease, &here, &down).ok())
+            .take(EXPIRED_MAX)
+            .collect();
+        for lease in freed {
+            self.commit(lease);
+        }
+    }
+
+    fn restore_abandoned(&mut self, now: Now) {
+        if self.table.counts().of(Status::Abandoned) == 0 || self.endpoint.record().state == State::Recover {
+            return;
+        }
+        let here = self.here(now);
+        let restored: Vec<Lease> = self
+            .table
+            .iter()
+            .filter(|lease| lease.status == Status::Abandoned)
+            .filter_map(|lease| {
+                let served = self.network.subnet_of(lease.address)?;
+                let pool = served.subnet().pools.get(served.pool_of(lease.address)?);
+                let timeout = pool.map(|pool: &Pool| pool.unavailable_timeout)?;
+                binding::abandoned_timeout(lease, &here, timeout).ok()
+            })
+            .collect();
+        for lease in restored {
+            self.commit(lease);
+        }
+    }
+}
