@@ -42,7 +42,8 @@ pub fn to_isc(peer: State, mine: State, startup: bool) -> Announce {
             | State::RecoverWait,
         ) => CloseInstead,
         (State::CommunicationsInterrupted, State::RecoverWait) => SayFirst(State::Recover),
-        (State::PartnerDown, State::Normal | State::CommunicationsInterrupted) if !startup => Permitted,
+        // It would enter PotentialConflict. A conflict that is meant is announced as one.
+        (State::PartnerDown, State::Normal | State::CommunicationsInterrupted) if !startup => CloseInstead,
         (
             State::Unknown
             | State::Startup
