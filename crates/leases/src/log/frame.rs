@@ -125,7 +125,7 @@ impl Frame<'_> {
 }
 
 impl Place {
-    fn checksum(&self, bytes: &[u8]) -> u32 {
+    pub(super) fn checksum(&self, bytes: &[u8]) -> u32 {
         let seed = crc32c::crc32c(&self.store_id.0);
         let seed = crc32c::crc32c_append(seed, &self.sequence.to_be_bytes());
         let seed = crc32c::crc32c_append(seed, &self.offset.to_be_bytes());

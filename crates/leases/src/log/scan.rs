@@ -193,3 +193,84 @@ impl Reading {
 fn corrupt(file: impl Into<String>, offset: u64, what: &'static str) -> OpenError {
     OpenError::Corrupt { file: file.into(), offset, what }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::log::testing::SimDisk;
+    use crate::log::{Batch, Entry};
+
+    use super::*;
+
+    const STORE_ID: StoreId = StoreId([7; 16]);
+
+    /// Checksums are right in all of these, so only a fault of the writer can have made them.
+    #[test]
+    fn what_contradicts_itself_is_corrupt_although_its_checksum_is_right() {
+        let good = Batch { epoch: 5, first: Lsn(2), last: Lsn(3), entries: Vec::new(), floor: Lsn::ZERO };
+        assert_eq!(offset_of_corruption(&good, Lsn(1)), None);
+        assert_eq!(offset_of_corruption(&Batch { epoch: 4, ..good.clone() }, Lsn(1)), Some(129));
+        assert_eq!(offset_of_corruption(&Batch { first: Lsn(3), ..good.clone() }, Lsn(1)), Some(129));
+        assert_eq!(offset_of_corruption(&Batch { last: Lsn(0), ..good.clone() }, Lsn(1)), Some(129));
+        assert_eq!(offset_of_corruption(&Batch { last: Lsn(u64::MAX), ..good.clone() }, Lsn(1)), Some(129));
+        assert_eq!(offset_of_corruption(&good, Lsn(2)), Some(129));
+        let mark = Batch { last: Lsn(1), ..good };
+        assert_eq!(offset_of_corruption(&mark, Lsn(1)), None);
+    }
+
+    #[test]
+    fn a_segment_header_that_contradicts_itself_is_corrupt() {
+        for (first, synced) in [(1, 1), (0, 0), (1, u64::MAX)] {
+            let header =
+                SegmentHeader { store_id: STORE_ID, sequence: 1, first: Lsn(first), synced: Lsn(synced) };
+            assert_eq!(offset(&header.encode()), Some(0), "{first} {synced}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_a_row_of_entries_is_corrupt() {
+        let entries = vec![Entry { kind: 1, body: vec![1, 2] }, Entry { kind: 2, body: Vec::new() }];
+        let batch = Batch { epoch: 5, first: Lsn(1), last: Lsn(1), entries, floor: Lsn::ZERO };
+        let mut whole = header();
+        let start = whole.len();
+        frame::encode(&batch, Lsn::ZERO, place(start), &mut whole);
+        assert_eq!(offset(&whole), None);
+        // Number of entries, length of the first, length of the second.
+        for (at, value) in [(11, 1), (11, 3), (60, 1), (60, 8), (67, 1)] {
+            let mut bytes = whole.clone();
+            bytes[start + at] = value;
+            for end in [start + 52, bytes.len() - 4] {
+                let checksum = place(start).checksum(&bytes[start..end]).to_be_bytes();
+                bytes[end..end + 4].copy_from_slice(&checksum);
+            }
+            assert_eq!(offset(&bytes), Some(64), "{at} {value}");
+        }
+    }
+
+    fn header() -> Vec<u8> {
+        SegmentHeader { store_id: STORE_ID, sequence: 1, first: Lsn(1), synced: Lsn::ZERO }.encode()
+    }
+
+    fn place(offset: usize) -> Place {
+        Place { store_id: STORE_ID, sequence: 1, offset: offset as u64 }
+    }
+
+    /// Where a scan finds a segment corrupt that has change 1 of epoch 5 and then this batch.
+    fn offset_of_corruption(batch: &Batch, synced: Lsn) -> Option<u64> {
+        let entries = vec![Entry { kind: 1, body: Vec::new() }];
+        let first = Batch { epoch: 5, first: Lsn(1), last: Lsn(1), entries, floor: Lsn::ZERO };
+        let mut bytes = header();
+        frame::encode(&first, Lsn::ZERO, place(64), &mut bytes);
+        frame::encode(batch, synced, place(129), &mut bytes);
+        offset(&bytes)
+    }
+
+    fn offset(segment: &[u8]) -> Option<u64> {
+        let mut disk = SimDisk::new();
+        disk.plant(&segment::name(1), segment);
+        match scan(&mut disk, &mut |_, _| ()) {
+            Ok(_) => None,
+            Err(OpenError::Corrupt { offset, .. }) => Some(offset),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}

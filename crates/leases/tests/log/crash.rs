@@ -84,7 +84,8 @@ fn what_is_read_after_a_killed_process_survives_a_power_cut() {
             world.disk.cut_power_at(operation);
             assert!(matches!(world.live(SCRIPT), Err(End::Failed)));
             world.disk.restart_process();
-            survives(world.live(&[Step::Restart { close: false }]), 3, operation);
+            let steps: &[Step] = if operation % 2 == 0 { &[] } else { &AFTERWARDS[..3] };
+            survives(world.live(&[steps, &[Step::Restart { close: false }]].concat()), 3, operation);
             recover(world, &[], Some(fate), 3, operation);
         }
     }
