@@ -222,6 +222,36 @@ fn an_option_52_that_would_help_nothing_is_not_sent() {
 }
 
 #[test]
+fn an_option_moves_into_file_only_if_end_fits_behind_it() {
+    let moved = |len: usize| {
+        let custom = vec![custom(200, "aa".repeat(250)), custom(201, "bb".repeat(len))];
+        let message = Message::discover().option(55, &[200, 201]);
+        let octets = offer_with(Options { custom, ..Options::default() }, &message);
+        (option(&octets, 52), option(&octets, 201))
+    };
+    assert_eq!(moved(125), (Some(vec![1]), Some(vec![0xbb; 125])));
+    assert_eq!(moved(126), (None, None));
+}
+
+#[test]
+fn options_without_content_count_with_their_two_octets() {
+    let codes: Vec<u8> = (1..=49).chain(83..=117).chain(120..=254).collect();
+    let custom = codes.iter().map(|code| custom(*code, "")).collect();
+    let octets = offer_with(Options { custom, ..Options::default() }, &Message::discover());
+    assert!(octets.len() <= 548, "{}", octets.len());
+}
+
+#[test]
+fn a_client_that_says_it_takes_less_than_576_octets_is_not_believed() {
+    let options = || Options { custom: vec![custom(200, "aa".repeat(230))], ..Options::default() };
+    for size in [0_u16, 300, 575, 576] {
+        let octets = offer_with(options(), &Message::discover().option(57, &size.to_be_bytes()));
+        assert_eq!(option(&octets, 52), None, "{size}");
+        assert_eq!(option(&octets, 200).unwrap(), [0xaa; 230], "{size}");
+    }
+}
+
+#[test]
 fn an_option_above_255_octets_is_sent_in_parts() {
     let options = Options { custom: vec![custom(200, "ab".repeat(600))], ..Options::default() };
     let message = Message::discover().option(55, &[200]).option(57, &1500_u16.to_be_bytes());
