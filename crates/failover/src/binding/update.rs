@@ -140,8 +140,8 @@ pub fn rejected(mine: &Lease, sent: &BindingUpdate, reason: RejectReason, side: 
 /// Whether the update was made of the record as it is.
 pub(super) fn says(sent: &BindingUpdate, mine: &Lease, side: &Side) -> bool {
     sent.status == Some(status_told(mine, side))
-        && (mine.status == Status::Abandoned
-            || same_client(sent, mine) && sent.cltt.unwrap_or(0) == mine.cltt.map_or(0, UnixTime::get))
+        && same_client(sent, mine)
+        && (mine.status == Status::Abandoned || sent.cltt.unwrap_or(0) == mine.cltt.map_or(0, UnixTime::get))
 }
 
 /// The status that the partner is told, which differs from the record's in two cases.
@@ -194,6 +194,8 @@ fn same_client(sent: &BindingUpdate, mine: &Lease) -> bool {
             client.same(&Client { hardware: hardware.clone(), id: sent.client_id.clone() })
         }
         (None, None) => true,
+        // An abandoned address is told without its client.
+        (None, Some(_)) if sent.status == Some(Status::Abandoned) => true,
         (Some(_), None) | (None, Some(_)) => false,
     }
 }

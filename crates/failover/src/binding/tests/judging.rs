@@ -1,0 +1,355 @@
+//! Checks before the table, and what an accepted update makes of the record.
+
+use api::identity::Role;
+use api::time::{Seconds, UnixTime};
+use leases::lease::{Lease, Status, Sync};
+use proptest::prelude::*;
+
+use super::{
+    ADDRESS, DIALECTS, M, ROLES, accepted, agreed, client, ctx, due, mine, number, of_client, seen, t, update,
+};
+use crate::binding::{
+    Dialect, QUARANTINE, amnesia_hold, end_quarantine, judge, prolong_quarantine, update_for,
+};
+use crate::wire::BindingUpdate;
+
+#[test]
+fn an_update_without_address_or_status_misses_information() {
+    let ctx = ctx(Role::Primary, Dialect::Own);
+    for update in [
+        BindingUpdate { address: None, ..update(Status::Active) },
+        BindingUpdate { status: None, ..update(Status::Active) },
+    ] {
+        assert_eq!(number(&judge(&mine(Status::Free), &update, &ctx)), Some(3));
+    }
+}
+
+#[test]
+fn an_address_outside_the_pools_is_illegal() {
+    let mut ctx = ctx(Role::Primary, Dialect::Own);
+    ctx.in_pools = false;
+    assert_eq!(number(&judge(&mine(Status::Free), &update(Status::Active), &ctx)), Some(1));
+}
+
+#[test]
+fn a_binding_of_a_client_needs_its_hardware_address() {
+    for status in Status::ALL {
+        let nobody = BindingUpdate { hardware: None, ..seen(301, update(status)) };
+        for dialect in DIALECTS {
+            let verdict = judge(&mine(Status::Free), &nobody, &ctx(Role::Primary, dialect));
+            let needed = matches!(status, Status::Active | Status::Expired | Status::Released);
+            assert_eq!(number(&verdict), needed.then_some(3), "{status}");
+        }
+    }
+}
+
+#[test]
+fn an_abandoned_address_with_a_client_is_refused_from_isc_only() {
+    let update = of_client(1, update(Status::Abandoned));
+    let verdict = judge(&mine(Status::Free), &update, &ctx(Role::Primary, Dialect::Isc));
+    assert_eq!(number(&verdict), Some(6));
+    let lease = accepted(judge(&mine(Status::Free), &update, &ctx(Role::Primary, Dialect::Own)));
+    assert_eq!(lease.client, None);
+}
+
+#[test]
+fn a_reserved_flag_needs_a_reservation_here() {
+    let mut ctx = ctx(Role::Secondary, Dialect::Own);
+    let mut update = update(Status::Backup);
+    update.flags.reserved = true;
+    assert_eq!(number(&judge(&mine(Status::Free), &update, &ctx)), Some(19));
+    ctx.reserved_here = true;
+    let lease = accepted(judge(&mine(Status::Free), &update, &ctx));
+    assert!(lease.flags.reserved);
+}
+
+#[test]
+fn a_reserved_address_that_becomes_free_is_each_servers_own() {
+    for (role, own) in [(Role::Primary, Status::Free), (Role::Secondary, Status::Backup)] {
+        let mut ctx = ctx(role, Dialect::Own);
+        ctx.reserved_here = true;
+        for status in [Status::Free, Status::Backup, Status::Expired] {
+            let mut update = update(status);
+            update.flags.reserved = true;
+            assert_eq!(accepted(judge(&mine(Status::Free), &update, &ctx)).status, own);
+        }
+    }
+}
+
+#[test]
+fn hu_4_of_two_ends_for_one_client_the_later_one_is_kept() {
+    let mut lease = agreed(mine(Status::Active));
+    lease.exp = t(133_200);
+    lease.held_until = t(133_200);
+    let mut ctx = ctx(Role::Secondary, Dialect::Own);
+    ctx.now = t(130_000);
+    let update = BindingUpdate { lease_expiry: Some(259_200), ..seen(129_600, update(Status::Active)) };
+    let lease = accepted(judge(&lease, &update, &ctx));
+    assert_eq!((lease.exp, lease.held_until), (t(133_200), t(259_200)));
+    let expired = super::update(Status::Expired);
+    ctx.now = t(133_201);
+    assert_eq!(number(&judge(&lease, &expired, &ctx)), Some(15));
+    ctx.now = t(259_201);
+    assert_eq!(accepted(judge(&lease, &expired, &ctx)).status, Status::Free);
+}
+
+#[test]
+fn hu_9_an_isc_primary_that_expires_too_early_is_refused_until_our_end() {
+    let mut lease = mine(Status::Active);
+    lease.held_until = t(10_000);
+    let mut ctx = ctx(Role::Secondary, Dialect::Isc);
+    ctx.now = t(9000);
+    assert_eq!(number(&judge(&lease, &update(Status::Expired), &ctx)), Some(15));
+    ctx.now = t(10_001);
+    assert_eq!(number(&judge(&lease, &update(Status::Expired), &ctx)), None);
+}
+
+#[test]
+fn a_partner_that_knows_a_shorter_end_is_told_ours_after_the_answer() {
+    let lease = Lease { held_until: t(900), ..agreed(mine(Status::Active)) };
+    let ctx = ctx(Role::Primary, Dialect::Own);
+    let merged = accepted(judge(&lease, &seen(440, update(Status::Active)), &ctx));
+    assert_eq!((merged.held_until, merged.sync), (t(900), Sync::Due));
+    let lease = Lease { held_until: t(600), ..lease };
+    let merged = accepted(judge(&lease, &seen(440, update(Status::Active)), &ctx));
+    assert_eq!((merged.held_until, merged.sync), (t(600), Sync::Agreed));
+}
+
+#[test]
+fn a_queued_renewal_is_merged_and_still_sent() {
+    let lease = due(mine(Status::Active));
+    let ctx = ctx(Role::Primary, Dialect::Own);
+    let merged = accepted(judge(&lease, &seen(440, update(Status::Active)), &ctx));
+    assert_eq!((merged.held_until, merged.sync), (t(600), Sync::Due));
+}
+
+#[test]
+fn the_last_potential_counts_for_grants_and_the_largest_for_waits() {
+    let lease = Lease { received_potential: t(900), received_potential_max: t(900), ..mine(Status::Active) };
+    let ctx = ctx(Role::Primary, Dialect::Isc);
+    let merged = accepted(judge(&lease, &seen(440, update(Status::Active)), &ctx));
+    assert_eq!((merged.received_potential, merged.received_potential_max), (t(700), t(900)));
+}
+
+#[test]
+fn another_client_takes_nothing_over_from_the_one_before() {
+    let lease = Lease {
+        sent_potential: t(9000),
+        acked_potential: t(9000),
+        received_potential: t(9000),
+        received_potential_max: t(9000),
+        hostname: Some("one".to_owned()),
+        first_in_partner_down: true,
+        ..mine(Status::Active)
+    };
+    let ctx = ctx(Role::Secondary, Dialect::Own);
+    let taken = accepted(judge(&lease, &seen(440, of_client(2, update(Status::Active))), &ctx));
+    let expected = Lease {
+        status: Status::Active,
+        client: Some(client(2)),
+        exp: t(600),
+        held_until: t(600),
+        received_potential: t(700),
+        received_potential_max: t(700),
+        cltt: Some(t(440)),
+        cltt_from_partner: true,
+        starts: t(310),
+        changed_at_edge: 7,
+        ..Lease::new(ADDRESS)
+    };
+    assert_eq!(taken, expected);
+}
+
+#[test]
+fn an_active_without_an_end_is_held_for_the_partners_lead() {
+    let update = BindingUpdate { lease_expiry: None, ..seen(440, update(Status::Active)) };
+    let lease = accepted(judge(&mine(Status::Free), &update, &ctx(Role::Primary, Dialect::Isc)));
+    assert_eq!(lease.held_until, t(450) + M);
+}
+
+#[test]
+fn an_accepted_end_leaves_no_potential() {
+    let lease = Lease {
+        sent_potential: t(9000),
+        acked_potential: t(9000),
+        received_potential: t(9000),
+        received_potential_max: t(9000),
+        ..due(mine(Status::Active))
+    };
+    let ctx = ctx(Role::Primary, Dialect::Own);
+    let ended = accepted(judge(&lease, &seen(440, update(Status::Released)), &ctx));
+    assert_eq!((ended.status, ended.sync), (Status::Free, Sync::Agreed));
+    assert_eq!(ended.latest_promise(), t(600), "what is left is the end that the partner told");
+    assert_eq!(ended.received_potential, UnixTime::ZERO);
+}
+
+#[test]
+fn times_are_corrected_by_the_partners_clock_unless_they_are_none() {
+    let mut ctx = ctx(Role::Primary, Dialect::Own);
+    ctx.partner_ahead = 10;
+    let lease = accepted(judge(&mine(Status::Free), &seen(440, update(Status::Active)), &ctx));
+    assert_eq!((lease.held_until, lease.received_potential, lease.starts), (t(590), t(690), t(300)));
+    assert_eq!(lease.cltt, Some(t(430)));
+    let none = BindingUpdate {
+        lease_expiry: Some(0x7fff_ffff),
+        potential_expiry: Some(0),
+        ..update(Status::Active)
+    };
+    let lease = accepted(judge(&mine(Status::Free), &none, &ctx));
+    assert_eq!((lease.held_until, lease.received_potential), (UnixTime::INFINITE, UnixTime::ZERO));
+    ctx.partner_ahead = -10;
+    let lease = accepted(judge(&mine(Status::Free), &update(Status::Active), &ctx));
+    assert_eq!(lease.held_until, t(610));
+}
+
+#[test]
+fn an_isc_secondarys_end_is_quarantined_at_the_primary() {
+    for status in [Status::Expired, Status::Released, Status::Reset] {
+        let update = seen(440, update(status));
+        for (role, dialect, hold) in [
+            (Role::Primary, Dialect::Isc, t(450) + QUARANTINE),
+            (Role::Secondary, Dialect::Isc, UnixTime::ZERO),
+            (Role::Primary, Dialect::Own, UnixTime::ZERO),
+        ] {
+            let lease = accepted(judge(&mine(Status::Free), &update, &ctx(role, dialect)));
+            assert_eq!(lease.hold_until, hold);
+        }
+    }
+}
+
+#[test]
+fn a_quarantine_outlasts_a_broken_link_until_normal() {
+    let lease = Lease { hold_until: t(460), ..mine(Status::Free) };
+    assert_eq!(prolong_quarantine(&lease, t(460)), None, "it was over");
+    let prolonged = prolong_quarantine(&lease, t(459)).expect("in quarantine");
+    assert!(prolonged.hold_until.is_infinite());
+    let ended = end_quarantine(&prolonged, t(5000)).expect("prolonged");
+    assert_eq!(ended.hold_until, t(5010));
+    assert_eq!(end_quarantine(&lease, t(5000)), None);
+    let amnesia = Lease { hold_until: t(9000), ..lease };
+    assert_eq!(prolong_quarantine(&amnesia, t(459)), None, "another kind of hold");
+}
+
+#[test]
+fn rc_11_while_recovering_the_survivors_later_client_wins() {
+    // Primary: c1 at 08:00. The survivor leased the address to c2 at 10:30.
+    let mut lease = mine(Status::Active);
+    lease.cltt = Some(t(28_800));
+    lease.held_until = t(32_400);
+    let mut ctx = ctx(Role::Primary, Dialect::Own);
+    ctx.now = t(40_000);
+    let survivors = seen(37_800, of_client(2, update(Status::Active)));
+    assert_eq!(number(&judge(&lease, &survivors, &ctx)), Some(2), "by role it would be refused");
+    ctx.after_partner_down = true;
+    assert_eq!(accepted(judge(&lease, &survivors, &ctx)).client, Some(client(2)));
+}
+
+#[test]
+fn after_a_partner_down_the_later_contact_wins_for_either_role_and_a_tie_is_the_primarys() {
+    for (contact, primary, secondary) in [
+        (Some(99), Some(15), Some(15)),
+        (Some(100), Some(15), None),
+        (Some(101), None, None),
+        (None, Some(15), Some(15)),
+    ] {
+        let update = BindingUpdate { cltt: contact, ..of_client(2, update(Status::Active)) };
+        for (role, expected) in [(Role::Primary, primary), (Role::Secondary, secondary)] {
+            let mut ctx = ctx(role, Dialect::Own);
+            ctx.after_partner_down = true;
+            assert_eq!(number(&judge(&mine(Status::Active), &update, &ctx)), expected, "{contact:?} {role}");
+        }
+    }
+}
+
+#[test]
+fn with_lost_data_any_active_replaces_ours() {
+    for status in Status::ALL {
+        for (role, dialect) in [(Role::Primary, Dialect::Own), (Role::Primary, Dialect::Isc)] {
+            let mut ctx = ctx(role, dialect);
+            ctx.lost_data = true;
+            let lease = accepted(judge(&mine(status), &of_client(2, update(Status::Active)), &ctx));
+            assert_eq!(lease.client, Some(client(2)), "{status}");
+        }
+    }
+}
+
+#[test]
+fn an_amnesia_hold_outlasts_the_lease_by_the_largest_promise_and_the_mclt() {
+    let lease = Lease { received_potential_max: t(10_000), ..mine(Status::Active) };
+    let held = amnesia_hold(&lease, M);
+    assert_eq!(held.hold_until, t(13_600));
+    let mut ctx = ctx(Role::Secondary, Dialect::Isc);
+    for (now, expected) in [(10_001, Some(15)), (13_600, Some(15)), (13_601, None)] {
+        ctx.now = t(now);
+        for status in [Status::Expired, Status::Free, Status::Backup] {
+            assert_eq!(number(&judge(&held, &update(status), &ctx)), expected, "{status} at {now}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_in_active_while_data_are_lost_is_held_as_well() {
+    let mut ctx = ctx(Role::Primary, Dialect::Own);
+    ctx.amnesia = true;
+    let lease = accepted(judge(&mine(Status::Free), &update(Status::Active), &ctx));
+    assert_eq!(lease.hold_until, t(700) + M);
+}
+
+#[test]
+fn servers_of_ours_tell_each_other_the_host_name_and_the_relay() {
+    let lease = Lease {
+        hostname: Some("printer".to_owned()),
+        relay_info: Some(vec![1, 2, 7, 7]),
+        ..mine(Status::Active)
+    };
+    let side = super::side(Role::Primary, Dialect::Own);
+    let told = update_for(&lease, &side);
+    let taken = accepted(judge(&mine(Status::Free), &told, &ctx(Role::Secondary, Dialect::Own)));
+    assert_eq!((taken.hostname, taken.relay_info), (lease.hostname.clone(), lease.relay_info.clone()));
+    let isc = update_for(&lease, &super::side(Role::Primary, Dialect::Isc));
+    assert_eq!(isc.request_options, None);
+}
+
+proptest! {
+    /// Whatever the partner says, the marks that keep another client away don't fall while the address
+    /// stays one client's (I5).
+    #[test]
+    fn an_active_of_the_same_client_never_lowers_what_is_waited_for(
+        held in 0_u64..5000, sent in 0_u64..5000, received in 0_u64..5000, hold in 0_u64..5000,
+        expiry in prop::option::of(0_u32..5000), potential in prop::option::of(0_u32..5000),
+        contact in prop::option::of(0_u32..5000), now in 0_u64..5000, primary: bool, isc: bool,
+    ) {
+        let lease = Lease {
+            held_until: t(held), sent_potential: t(sent), hold_until: t(hold),
+            received_potential_max: t(received), ..mine(Status::Active)
+        };
+        let role = ROLES[usize::from(!primary)];
+        let mut ctx = ctx(role, if isc { Dialect::Isc } else { Dialect::Own });
+        ctx.now = t(now);
+        let update = BindingUpdate {
+            lease_expiry: expiry, potential_expiry: potential, cltt: contact, ..update(Status::Active)
+        };
+        let merged = accepted(judge(&lease, &update, &ctx));
+        prop_assert!(merged.held_until >= lease.held_until);
+        prop_assert!(merged.sent_potential >= lease.sent_potential);
+        prop_assert!(merged.received_potential_max >= lease.received_potential_max);
+        prop_assert!(merged.hold_until >= lease.hold_until);
+        prop_assert!(merged.cltt >= lease.cltt);
+    }
+
+    /// An update that ends an Active lease by time is accepted only when it is over here (I6).
+    #[test]
+    fn no_client_loses_an_unexpired_lease_to_an_expiry(
+        held in 0_u64..1000, now in 0_u64..1000, guard in 0_u32..5, contact in prop::option::of(0_u32..1000),
+        kind in 0_usize..3, primary: bool, isc: bool,
+    ) {
+        let lease = Lease { held_until: t(held), ..mine(Status::Active) };
+        let mut ctx = ctx(ROLES[usize::from(!primary)], if isc { Dialect::Isc } else { Dialect::Own });
+        ctx.now = t(now);
+        ctx.guard = Seconds(guard);
+        let status = [Status::Expired, Status::Free, Status::Backup][kind];
+        let update = BindingUpdate { cltt: contact, ..update(status) };
+        let verdict = judge(&lease, &update, &ctx);
+        prop_assert_eq!(number(&verdict).is_none(), now > held + u64::from(guard));
+    }
+}
