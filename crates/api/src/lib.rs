@@ -2,7 +2,8 @@
 //!
 //! [`pair`] is the `DhcpFailoverPair` object as users write it, [`config`] the checked form that
 //! the server works with, [`status`] what a server reports and what the object's status shows.
-//! [`time`] and [`identity`] are the vocabulary of all crates below.
+//! [`tls`] says by which names they know each other. [`time`] and [`identity`] are the vocabulary of
+//! all crates below.
 //!
 //! Nothing here opens a socket or a file, reads a clock or draws randomness.
 
@@ -11,3 +12,4 @@ pub mod identity;
 pub mod pair;
 pub mod status;
 pub mod time;
+pub mod tls;

@@ -1,5 +1,8 @@
 //! What a server reports (`GET /v1/status`) and what the object's status shows of it.
 
+// The derives of the `crd` feature put `pub` structs into function bodies.
+#![cfg_attr(feature = "crd", allow(unreachable_pub))]
+
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
@@ -9,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 
 /// Observed state of a pair.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
 #[cfg_attr(not(feature = "crd"), derive(JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -17,6 +20,9 @@ pub struct PairStatus {
     /// Generation of the spec that this status answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+    /// When the servers last answered: the older of both reports. Stays while a server is silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_time: Option<Timestamp>,
     /// What the primary last reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary: Option<ServerStatus>,
@@ -209,9 +215,9 @@ pub struct ExitBlocked {
 pub struct PoolStatus {
     /// Subnet of the pool.
     pub subnet: String,
-    /// First address.
+    /// First address of the pool.
     pub first: Ipv4Addr,
-    /// Last address.
+    /// Last address of the pool.
     pub last: Ipv4Addr,
     /// Free, the primary's.
     pub free: u32,

@@ -1,0 +1,134 @@
+//! What users are told in events.
+
+use api::identity::{Role, State};
+use api::pair::DhcpFailoverPair;
+use api::status::{PairStatus, ServerReport};
+use kube::runtime::events::EventType;
+use serde::Serialize;
+
+use crate::conditions::{ACCEPTED, holds};
+use crate::plan::status::before;
+use crate::plan::token::Grant;
+use crate::seen::Seen;
+
+/// An event about a pair.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Notice {
+    /// Whether somebody should have a look.
+    pub warning: bool,
+    /// Machine-readable.
+    pub reason: String,
+    /// What was done about it, machine-readable. Equal events are merged by reason and action, and
+    /// the note of the first is kept, so both must tell different ones apart.
+    pub action: String,
+    /// For people.
+    pub note: String,
+}
+
+impl Notice {
+    /// Nothing to worry about.
+    pub fn normal(reason: impl Into<String>, action: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { warning: false, reason: reason.into(), action: action.into(), note: limited(note.into()) }
+    }
+
+    /// Something to look at.
+    pub fn warning(reason: impl Into<String>, action: impl Into<String>, note: impl Into<String>) -> Self {
+        Self { warning: true, ..Self::normal(reason, action, note) }
+    }
+
+    /// Its severity.
+    #[must_use]
+    pub fn severity(&self) -> EventType {
+        if self.warning { EventType::Warning } else { EventType::Normal }
+    }
+}
+
+/// The API server refuses notes of more than 1 kB.
+fn limited(mut note: String) -> String {
+    const MOST: usize = 1000;
+    if note.len() > MOST {
+        let end = (0..=MOST).rev().find(|end| note.is_char_boundary(*end)).unwrap_or(0);
+        note.truncate(end);
+        note.push('…');
+    }
+    note
+}
+
+/// A failover transition, as the watcher of the server's reports saw it: every one, also those too
+/// short to be seen in status.
+#[must_use]
+pub fn transition(role: Role, from: State, report: &ServerReport) -> Notice {
+    let to = report.server.state;
+    let partner =
+        report.server.partner_state.map_or_else(String::new, |state| format!("; partner in {state}"));
+    let serving = if report.server.serving { "serving" } else { "not serving" };
+    let note = format!("the {role} went from {from} to {to}, {serving}{partner}");
+    let reason = format!("{}{to}", title(role));
+    let action = format!("From{from}");
+    if trouble(to) { Notice::warning(reason, action, note) } else { Notice::normal(reason, action, note) }
+}
+
+/// What a server newly complains of.
+#[must_use]
+pub fn complaints(role: Role, before: Option<&ServerReport>, report: &ServerReport) -> Vec<Notice> {
+    let before = before.map(|report| &report.server);
+    let now = &report.server;
+    let mut notices = Vec::new();
+    let mut complain = |reason: &str, old: Option<&String>, new: Option<&String>| {
+        if let Some(text) = new
+            && old != Some(text)
+        {
+            notices.push(Notice::warning(
+                format!("{}{reason}", title(role)),
+                "Reported",
+                format!("the {role}: {text}"),
+            ));
+        }
+    };
+    complain("LinkRefused", before.and_then(|old| old.link_error.as_ref()), now.link_error.as_ref());
+    complain("StorageFailed", before.and_then(|old| old.storage_error.as_ref()), now.storage_error.as_ref());
+    complain("ConfigRefused", before.and_then(|old| old.config_error.as_ref()), now.config_error.as_ref());
+    notices
+}
+
+/// What the plan itself has to tell.
+#[must_use]
+pub fn notices(pair: &DhcpFailoverPair, _seen: &Seen, status: &PairStatus, grants: &[Grant]) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    let accepted = status.conditions.iter().find(|condition| condition.kind == ACCEPTED);
+    let told = before(pair).conditions.iter().find(|condition| condition.kind == ACCEPTED);
+    if let Some(accepted) = accepted
+        && !holds(&status.conditions, ACCEPTED)
+        && told.is_none_or(|told| told.message != accepted.message)
+    {
+        notices.push(Notice::warning(accepted.reason.clone(), "Refused", accepted.message.clone()));
+    }
+    for grant in grants {
+        let note = format!(
+            "the {} is told that its volume {} belongs to a brand-new pair",
+            grant.role, grant.token.volume_uid
+        );
+        notices.push(Notice::normal(format!("{}Bootstrap", title(grant.role)), "IssueToken", note));
+    }
+    notices
+}
+
+fn trouble(state: State) -> bool {
+    matches!(
+        state,
+        State::CommunicationsInterrupted
+            | State::PartnerDown
+            | State::PotentialConflict
+            | State::ResolutionInterrupted
+            | State::Shutdown
+    )
+}
+
+/// `Primary` or `Secondary`, as reasons begin.
+#[must_use]
+pub fn title(role: Role) -> &'static str {
+    match role {
+        Role::Primary => "Primary",
+        Role::Secondary => "Secondary",
+    }
+}

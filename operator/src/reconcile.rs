@@ -1,0 +1,317 @@
+//! One pass over a pair: admission, observe (I/O), plan (pure), apply (I/O), status (I/O).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use api::identity::{Role, State};
+use api::pair::DhcpFailoverPair;
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, Recorder};
+use kube::runtime::reflector::Store;
+use kube::{Client, Resource};
+
+use crate::admin::{Admin, Identity};
+use crate::apply::{self, Applier};
+use crate::credentials::{self, Identities};
+use crate::metrics::Metrics;
+use crate::monitor::{Monitors, Target};
+use crate::names::{ByRole, PairKey};
+use crate::observe::{self, observe};
+use crate::plan::children::pod_of;
+use crate::plan::events::{self, Notice};
+use crate::plan::rolling::Roll;
+use crate::plan::token::Grant;
+use crate::plan::{Plan, Push, plan};
+use crate::registry::Registry;
+use crate::seen::{Admission, Seen};
+use crate::settings::Settings;
+use crate::status::{self, Writer};
+
+/// A pair as it comes from the API server; a malformed one must not stop the watch.
+pub type Guarded = DeserializeGuard<DhcpFailoverPair>;
+
+/// What all passes share.
+pub struct Ctx {
+    /// The API server.
+    pub client: Client,
+    /// What the administrator decided.
+    pub settings: Settings,
+    /// All pairs, by the watch that brings them.
+    pub stores: Vec<Store<Guarded>>,
+    /// Who holds what.
+    pub registry: Registry,
+    /// Watchers of the servers.
+    pub monitors: Monitors,
+    /// The operator's certificates.
+    pub identities: Identities,
+    /// What was applied.
+    pub applier: Applier,
+    /// What status was written.
+    pub writer: Writer,
+    /// Events.
+    pub recorder: Recorder,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// How long to wait after the next failure, by pair.
+    pub delays: Mutex<BTreeMap<PairKey, ExponentialBackoff>>,
+}
+
+/// Why a pass did not get to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Seeing.
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+    /// Certificates.
+    #[error(transparent)]
+    Credentials(#[from] credentials::Error),
+    /// Children.
+    #[error(transparent)]
+    Apply(#[from] apply::Error),
+    /// Status.
+    #[error(transparent)]
+    Status(#[from] status::Error),
+}
+
+impl Error {
+    /// Stable label for metrics.
+    #[must_use]
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Observe(error) => error.class(),
+            Self::Credentials(error) => error.class(),
+            Self::Apply(error) => error.class(),
+            Self::Status(error) => error.class(),
+        }
+    }
+}
+
+impl Ctx {
+    /// All pairs that could be read.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<Arc<Guarded>> {
+        self.stores.iter().flat_map(Store::state).collect()
+    }
+
+    fn admit(&self, pair: &DhcpFailoverPair) -> Admission {
+        let pairs = self.pairs();
+        let others = pairs.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+        self.registry.admit(pair, others, &self.settings)
+    }
+
+    async fn tell(&self, pair: &DhcpFailoverPair, notices: Vec<Notice>) {
+        for notice in notices {
+            let event = Event {
+                type_: notice.severity(),
+                reason: notice.reason,
+                note: Some(notice.note),
+                action: notice.action,
+                secondary: None,
+            };
+            if let Err(error) = self.recorder.publish(&event, &pair.object_ref(&())).await {
+                // An event that nobody sees is no reason not to go on.
+                tracing::warn!(pair = %PairKey::of(pair), reason = event.reason, %error, "could not write an event");
+            }
+        }
+    }
+}
+
+/// One pass.
+pub async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Ctx>) -> Result<Action, Error> {
+    let pair = match &guarded.0 {
+        Ok(pair) => pair,
+        Err(invalid) => {
+            // The schema lets nothing through that cannot be read, unless it is of another version.
+            tracing::warn!(name = invalid.metadata.name, error = invalid.error, "a pair cannot be read");
+            ctx.metrics.errors.with_label_values(&["malformed"]).inc();
+            return Ok(Action::await_change());
+        }
+    };
+    let key = PairKey::of(pair);
+    if pair.metadata.deletion_timestamp.is_some() {
+        // The children go by their owner references; there is no finalizer to wait for.
+        ctx.monitors.retain(|other| *other != key);
+        return Ok(Action::await_change());
+    }
+    let started = Instant::now();
+    let admission = ctx.admit(pair);
+    let accepted = matches!(admission, Admission::Accepted(_));
+    let mut seen = observe(&ctx.client, pair, admission).await?;
+    // A refused pair that runs is still watched, so it still needs the certificate for that.
+    let runs = seen.servers.iter().any(|(_, server)| server.set.is_some());
+    let identity = if accepted || runs {
+        Some(credentials::ensure(&ctx.client, &ctx.settings.namespace, &ctx.identities, pair).await?)
+    } else {
+        None
+    };
+    listen(&ctx, pair, &mut seen, identity.as_ref());
+    ctx.metrics.observe(&key, &seen, accepted);
+    let mut notices = ctx.monitors.take_notices(&key);
+
+    let Plan { children, pushes, grants, roll, mut status, events, next_look } =
+        plan(pair, &seen, &ctx.settings);
+    if let Some(children) = &children {
+        let notes = ctx.applier.apply(&ctx.client, pair, &seen, children).await?;
+        status::note(&mut status, pair, &notes, seen.now);
+    }
+    if ctx.writer.write(&ctx.client, pair, &status).await? {
+        ctx.metrics.status_writes.inc();
+    }
+    notices.extend(events);
+    if let Some(identity) = &identity {
+        notices.extend(push(&ctx, pair, &seen, identity, pushes).await);
+        notices.extend(grant(&ctx, pair, &seen, identity, grants).await?);
+    }
+    if let Roll::Replace { role, uid } = roll {
+        apply::replace(&ctx.client, &key, role, &uid).await?;
+        ctx.metrics.replaced.inc();
+        let note = format!("the pod of the {role} is of an older template and is replaced");
+        notices.push(Notice::normal(format!("{}Replaced", events::title(role)), "DeletePod", note));
+    }
+    ctx.tell(pair, notices).await;
+    ctx.metrics.reconciled(started.elapsed());
+    ctx.delays.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+    Ok(Action::requeue(spread(next_look)))
+}
+
+/// What to do after a failed pass: again, later each time.
+pub fn retry(guarded: Arc<Guarded>, error: &Error, ctx: Arc<Ctx>) -> Action {
+    let key = PairKey::of(guarded.as_ref());
+    tracing::warn!(pair = %key, class = error.class(), error = crate::admin::chain(error), "the pass failed");
+    ctx.metrics.errors.with_label_values(&[error.class()]).inc();
+    let mut delays = ctx.delays.lock().unwrap_or_else(PoisonError::into_inner);
+    let delay = delays.entry(key).or_insert_with(|| {
+        ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(Duration::from_secs(60))
+            .without_max_times()
+            .with_jitter()
+            .build()
+    });
+    Action::requeue(delay.next().unwrap_or(Duration::from_secs(60)))
+}
+
+/// Watches the servers whose pods have an address, and takes in what they said.
+fn listen(ctx: &Ctx, pair: &DhcpFailoverPair, seen: &mut Seen, identity: Option<&Identity>) {
+    let key = PairKey::of(pair);
+    for role in ByRole::<()>::ROLES {
+        let target = identity.and_then(|identity| target(pair, seen, role, identity));
+        let Some(target) = target else {
+            ctx.monitors.forget(&key, role);
+            continue;
+        };
+        let pod = target.pod.clone();
+        ctx.monitors.watch(&key, role, target);
+        seen.servers.get_mut(role).heard = ctx.monitors.heard(&key, role, &pod);
+    }
+}
+
+fn target(pair: &DhcpFailoverPair, seen: &Seen, role: Role, identity: &Identity) -> Option<Target> {
+    let pod = seen.servers.get(role).pod.as_ref()?;
+    Some(Target {
+        pod: pod.uid.clone(),
+        address: admin_address(pair, seen, role)?,
+        identity: identity.clone(),
+        state: known_state(pair, role),
+    })
+}
+
+fn admin_address(pair: &DhcpFailoverPair, seen: &Seen, role: Role) -> Option<SocketAddr> {
+    let pod = seen.servers.get(role).pod.as_ref()?;
+    let asked = pod_of(pair, role)?.address;
+    let port = match &seen.admission {
+        Admission::Accepted(ports) => ports.admin,
+        Admission::Refused(_) => pair.status.as_ref()?.ports?.admin,
+    };
+    Some(SocketAddr::new(IpAddr::V4(asked.or(pod.host_ip)?), port))
+}
+
+fn known_state(pair: &DhcpFailoverPair, role: Role) -> State {
+    let status = pair.status.as_ref();
+    let server = status.and_then(|status| match role {
+        Role::Primary => status.primary.as_ref(),
+        Role::Secondary => status.secondary.as_ref(),
+    });
+    server.map_or(State::Unknown, |server| server.state)
+}
+
+/// Gives servers their configuration. A refusal is told by the server's own report too, and stays
+/// until the next edit.
+async fn push(
+    ctx: &Ctx,
+    pair: &DhcpFailoverPair,
+    seen: &Seen,
+    identity: &Identity,
+    pushes: Vec<Push>,
+) -> Vec<Notice> {
+    let key = PairKey::of(pair);
+    let calls = pushes.into_iter().filter_map(|Push { role, manifest, fingerprint }| {
+        let admin = Admin::new(identity.clone(), &key, role, admin_address(pair, seen, role)?);
+        Some(async move { (role, fingerprint, admin.push(&manifest).await) })
+    });
+    let mut notices = Vec::new();
+    for (role, fingerprint, result) in futures::future::join_all(calls).await {
+        match result {
+            Ok(accepted) => {
+                tracing::info!(pair = %key, %role, digest = accepted.digest, "configuration acknowledged");
+                ctx.metrics.pushes.inc();
+                ctx.monitors.pushed(&key, role, fingerprint);
+            }
+            Err(crate::admin::Error::Refused { status, message }) if status.is_client_error() => {
+                ctx.monitors.pushed(&key, role, fingerprint);
+                let reason = format!("{}ConfigRefused", events::title(role));
+                notices.push(Notice::warning(
+                    reason,
+                    "Push",
+                    format!("the {role} refused its configuration: {message}"),
+                ));
+            }
+            // Whatever is transient is tried again at the next look.
+            Err(error) => {
+                tracing::warn!(pair = %key, %role, error = error.chain(), "configuration not pushed")
+            }
+        }
+    }
+    notices
+}
+
+/// Gives tokens to servers of a new pair, and marks the claims of those that took one.
+async fn grant(
+    ctx: &Ctx,
+    pair: &DhcpFailoverPair,
+    seen: &Seen,
+    identity: &Identity,
+    grants: Vec<Grant>,
+) -> Result<Vec<Notice>, Error> {
+    let key = PairKey::of(pair);
+    let mut notices = Vec::new();
+    for Grant { role, claim, token } in grants {
+        let Some(address) = admin_address(pair, seen, role) else { continue };
+        match Admin::new(identity.clone(), &key, role, address).grant(&token).await {
+            Ok(()) => {
+                ctx.metrics.tokens.inc();
+                apply::mark_token_taken(&ctx.client, &key, role, claim).await?;
+            }
+            Err(error) => {
+                let note = format!("the {role} did not take its bootstrap token: {}", error.chain());
+                tracing::warn!(pair = %key, %role, error = error.chain(), "token not taken");
+                let reason = format!("{}BootstrapRefused", events::title(role));
+                notices.push(Notice::warning(reason, "IssueToken", note));
+                // What the primary does not believe, the secondary is not told either.
+                break;
+            }
+        }
+    }
+    Ok(notices)
+}
+
+/// A delay with a tenth of jitter, so that pairs do not come in step.
+fn spread(delay: Duration) -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    let tenths = RandomState::new().hash_one(delay) % 100;
+    delay - delay / 10 + delay / 500 * u32::try_from(tenths).unwrap_or(0)
+}
