@@ -116,10 +116,8 @@ mod tests {
                         unbounded.push(path.to_owned());
                     }
                 }
-                Some("string") => {
-                    if !schema["maxLength"].is_number() && !schema["enum"].is_array() {
-                        unbounded.push(path.to_owned());
-                    }
+                Some("string") if !schema["maxLength"].is_number() && !schema["enum"].is_array() => {
+                    unbounded.push(path.to_owned());
                 }
                 _ => {}
             }

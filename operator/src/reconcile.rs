@@ -272,7 +272,7 @@ async fn push(
             }
             // Whatever is transient is tried again at the next look.
             Err(error) => {
-                tracing::warn!(pair = %key, %role, error = error.chain(), "configuration not pushed")
+                tracing::warn!(pair = %key, %role, error = error.chain(), "configuration not pushed");
             }
         }
     }

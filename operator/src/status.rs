@@ -37,7 +37,14 @@ impl Error {
 /// Writes status, and remembers what it wrote: the object in the cache may be older.
 #[derive(Default)]
 pub struct Writer {
-    last: Mutex<BTreeMap<PairKey, (Option<String>, PairStatus, Instant)>>,
+    last: Mutex<BTreeMap<PairKey, Written>>,
+}
+
+/// A status that was written: of which object, what, and when.
+struct Written {
+    uid: Option<String>,
+    status: PairStatus,
+    at: Instant,
 }
 
 impl Writer {
@@ -57,10 +64,10 @@ impl Writer {
         let uid = pair.metadata.uid.clone();
         {
             let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let written = last.get(&key).filter(|(of, ..)| *of == uid);
+            let written = last.get(&key).filter(|written| written.uid == uid);
             let news = match written {
                 // What somebody else did to the status is undone too.
-                Some((_, written, at)) => {
+                Some(Written { status: written, at, .. }) => {
                     differs(written, status)
                         || at.elapsed() >= COUNTERS && (written != status || differs(before(pair), status))
                 }
@@ -85,7 +92,7 @@ impl Writer {
             result => result.map_err(Error::Write)?,
         };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.insert(key, (uid, status.clone(), Instant::now()));
+        last.insert(key, Written { uid, status: status.clone(), at: Instant::now() });
         Ok(true)
     }
 }
