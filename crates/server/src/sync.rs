@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use api::identity::{Lsn, Role, State};
-use api::time::{Now, UnixTime};
+use api::time::{Mono, Now, Seconds, UnixTime};
 use failover::binding::{self, Dialect, Judge, Side, Verdict};
 use failover::times;
 use failover::wire::{BindingAck, BindingUpdate, Message, Reject, RejectReason};
@@ -27,6 +27,8 @@ pub(crate) struct Exchange {
     pub(crate) request: Option<u32>,
     /// What must be acknowledged before PartnerDown may end.
     pub(crate) barrier: Option<Barrier>,
+    /// When the partner rejected the present state of an address.
+    rejected_at: BTreeMap<Ipv4Addr, Mono>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
     amnesia: bool,
 }
@@ -64,6 +66,8 @@ impl Barrier {
     }
 }
 
+/// What the partner rejected is told again after this long: the cause may have been its clock (§9).
+const RETRY_REJECTED: Seconds = Seconds(300);
 /// How many updates that are not durable yet are looked past for one that is.
 const LOOK_PAST: usize = 64;
 
@@ -150,6 +154,9 @@ impl Server {
                     binding::rejected(lease, &sent.update, reject.reason, &side)
                 }
             };
+            if next.sync == Sync::Rejected {
+                self.exchange.rejected_at.insert(address, now.mono);
+            }
             if &next != lease {
                 self.commit(next);
             }
@@ -210,8 +217,27 @@ impl Server {
             lease.sync = Sync::Due;
             self.commit(lease);
         }
+        self.exchange.rejected_at.clear();
         self.exchange.settled();
         self.balance_on_normal(now);
+    }
+
+    /// Tells the partner again what it rejected a while ago.
+    pub(crate) fn retry_rejected(&mut self, now: Now) {
+        let due: Vec<Ipv4Addr> = self
+            .exchange
+            .rejected_at
+            .iter()
+            .filter(|(_, at)| now.mono >= **at + RETRY_REJECTED)
+            .map(|(address, _)| *address)
+            .collect();
+        for address in due {
+            self.exchange.rejected_at.remove(&address);
+            if let Some(lease) = self.table.get(address).filter(|lease| lease.sync == Sync::Rejected) {
+                let lease = Lease { sync: Sync::Due, ..lease.clone() };
+                self.commit(lease);
+            }
+        }
     }
 
     /// Looks at the exit barrier, wholly or after a change of one address.
@@ -387,10 +413,11 @@ impl Server {
         }
     }
 
-    /// The partner's clock minus ours as far as it counts: small differences are measuring error.
+    /// The partner's clock minus ours as far as it counts: with whole seconds and a message's way in
+    /// between, less than this is measuring error, which the guard covers.
     fn partner_ahead(&self) -> i32 {
         let delta = self.links.clock_delta();
-        if delta.unsigned_abs() <= 1 { 0 } else { i32::try_from(delta).unwrap_or(0) }
+        if delta.unsigned_abs() <= 2 { 0 } else { i32::try_from(delta).unwrap_or(0) }
     }
 }
 

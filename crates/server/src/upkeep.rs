@@ -30,6 +30,7 @@ impl Server {
         self.expire_leases(now);
         self.free_after_waits(now);
         self.restore_abandoned(now);
+        self.retry_rejected(now);
         self.tick_balance(now);
         self.check_barrier(now, None);
     }

@@ -262,11 +262,13 @@ pub fn unpark(lease: &Lease, here: &Here, down: &PartnerDown) -> Result<Lease, D
 /// An abandoned address was out of use for `timeout`.
 pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result<Lease, Denied> {
     let may = match (here.state, here.role) {
-        (State::Normal | State::ConflictDone, Role::Primary)
-        | (State::CommunicationsInterrupted | State::PartnerDown, _) => true,
+        // The partner may have granted it again before it heard that it is abandoned: its word first.
+        (State::Normal | State::ConflictDone, Role::Primary) => lease.sync == Sync::Agreed,
+        (State::PartnerDown, _) => true,
         (
             State::Normal
             | State::ConflictDone
+            | State::CommunicationsInterrupted
             | State::Unknown
             | State::Startup
             | State::PotentialConflict

@@ -62,10 +62,26 @@ pub(super) fn merged(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Leas
         Status::Free | Status::Backup => ended(mine, incoming, incoming.status, ctx),
         Status::Abandoned => {
             let lease = ended(mine, incoming, Status::Abandoned, ctx);
+            // A client that declined at the partner while the link was down may have come back for the
+            // address here. What it was promised since still counts, and the partner must wait for it.
+            let promised_since = match mine.status {
+                Status::Active => mine.cltt > incoming.starts,
+                Status::Abandoned => true,
+                Status::Free | Status::Expired | Status::Released | Status::Reset | Status::Backup => false,
+            };
+            let held_until =
+                if promised_since { lease.held_until.max(mine.held_until) } else { lease.held_until };
+            let sync = if held_until > lease.held_until && ctx.dialect == Dialect::Own {
+                Sync::Due
+            } else {
+                lease.sync
+            };
             Lease {
                 client: None,
+                held_until,
                 cltt: None,
                 cltt_from_partner: false,
+                sync,
                 hostname: None,
                 relay_info: None,
                 ..lease

@@ -1,0 +1,270 @@
+//! The invariants of `spec/failover-behaviour.md` §14, checked as things happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use api::identity::{Role, State};
+use api::time::UnixTime;
+use failover::times::is_own;
+use failover::wire::{Frame, Message};
+use leases::lease::{Lease, Status};
+
+use crate::client::{Answer, Client};
+use crate::node::Node;
+use crate::plan::Plan;
+
+/// A broken invariant.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Violation {
+    /// Which one, as in the specification.
+    pub invariant: &'static str,
+    /// When, in milliseconds of the world's time.
+    pub time: u64,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:.3} s: {}", self.invariant, self.time as f64 / 1000.0, self.what)
+    }
+}
+
+/// What the checkers remember.
+#[derive(Debug, Default)]
+pub(crate) struct Checker {
+    /// Until when, in true time, each client may believe in an address: the largest end of any ACK sent to
+    /// it, unless it released or declined.
+    holders: BTreeMap<Ipv4Addr, BTreeMap<u64, u64>>,
+    /// How early a clock that runs ahead may end a lease.
+    tolerance: u64,
+    mclt: u32,
+    /// States of each node that are on its disk, or were replaced by a later one of the same batch.
+    announced: [BTreeSet<State>; 2],
+    /// Potentials told in updates that wait for an answer, by receiver, connection-wide number.
+    told: [BTreeMap<(u64, u32), (Ipv4Addr, u32)>; 2],
+}
+
+/// An ACK as it leaves a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ack<'a> {
+    /// Which server.
+    pub(crate) node: usize,
+    /// For whom.
+    pub(crate) client: u64,
+    pub(crate) hardware: [u8; 6],
+    /// What it says.
+    pub(crate) answer: &'a Answer,
+    /// When the client sent what it answers.
+    pub(crate) requested_at: u64,
+}
+
+impl Checker {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        // Whole seconds count, so clocks that differ at all may differ by one more.
+        let tolerance = if plan.skew == 0 { 0 } else { plan.skew.unsigned_abs() + 1000 };
+        Self { tolerance, mclt: plan.mclt, ..Self::default() }
+    }
+
+    /// What the clients themselves see: nobody else uses the address of this one.
+    pub(crate) fn used_once(&self, time: u64, clients: &[Client], changed: usize) -> Result<(), Violation> {
+        let Some((address, _)) = clients.get(changed).and_then(Client::uses) else { return Ok(()) };
+        let other = clients.iter().find(|other| {
+            other.index != changed as u64
+                && other.uses().is_some_and(|(used, end)| used == address && end > time + self.tolerance)
+        });
+        match other {
+            None => Ok(()),
+            Some(other) => {
+                let what = format!("clients {changed} and {} both use {address}", other.index);
+                Err(Violation { invariant: "I1 uniqueness", time, what })
+            }
+        }
+    }
+
+    /// A client gave its address up by its own word.
+    pub(crate) fn given_up(&mut self, address: Ipv4Addr, client: u64) {
+        if let Some(holders) = self.holders.get_mut(&address) {
+            holders.remove(&client);
+        }
+    }
+
+    /// An ACK leaves a server.
+    pub(crate) fn ack(&mut self, time: u64, nodes: &[Node; 2], ack: Ack<'_>) -> Result<(), Violation> {
+        let Ack { node, client, hardware, answer, requested_at } = ack;
+        let violation = |invariant, what: String| Violation { invariant, time, what };
+        let address = answer.address;
+        let (sender, partner) = (&nodes[node], &nodes[1 - node]);
+        let end = requested_at + u64::from(answer.lease) * 1000;
+        let holders = self.holders.entry(address).or_default();
+        holders.retain(|_, end| *end + 10_000 > time);
+        if let Some((other, until)) =
+            holders.iter().find(|(other, until)| **other != client && **until > time + self.tolerance)
+        {
+            let what = format!(
+                "{address} acknowledged by the {} to client {client} while client {other} holds it for another {} ms",
+                sender.role,
+                until - time
+            );
+            return Err(violation("I1 uniqueness", what));
+        }
+        let held = holders.entry(client).or_default();
+        *held = (*held).max(end);
+
+        let now = sender.now(time).wall;
+        let Some(server) = &sender.server else {
+            return Err(violation("I10 silence", format!("the {} answers without a process", sender.role)));
+        };
+        if !server.serving() {
+            let what = format!("the {} acknowledges {address} in {}", sender.role, server.state());
+            return Err(violation("I10 silence", what));
+        }
+        let promise = server.durable_promise();
+        if promise < now || promise > now + api::time::Seconds(2) {
+            let what = format!("the {} answers at {now} with a promise until {promise}", sender.role);
+            return Err(violation("I4 durable", what));
+        }
+        let is_clients =
+            |lease: &&Lease| lease.client.as_ref().is_some_and(|holder| holder.hardware.octets == hardware);
+        let Some(durable) = sender.durable.get(&address).filter(is_clients) else {
+            let what =
+                format!("the {} acknowledges {address} to client {client} before it is on disk", sender.role);
+            return Err(violation("I4 durable", what));
+        };
+        // The reply may have waited two seconds for the disk.
+        let granted_at = UnixTime::new(u64::from(now.get().saturating_sub(3)));
+        let granted = granted_at + api::time::Seconds(answer.lease);
+        if durable.held_until < granted {
+            let what = format!(
+                "the {} acknowledges {address} for {} s, but its disk says until {}",
+                sender.role, answer.lease, durable.held_until
+            );
+            return Err(violation("I4 durable", what));
+        }
+        if server.endpoint().record().state == State::PartnerDown {
+            return Ok(());
+        }
+        // An abandoned address has no client, but what was promised for it is kept for every wait.
+        let counts = |lease: &&Lease| is_clients(lease) || lease.status == Status::Abandoned;
+        let known = partner
+            .durable
+            .get(&address)
+            .filter(counts)
+            .map_or(UnixTime::ZERO, |lease| lease.latest_promise().max(lease.received_potential));
+        let slack = self.mclt + 1 + u32::try_from(self.tolerance / 1000).unwrap_or(u32::MAX);
+        if !partner.amnesic && granted > known.max(now) + api::time::Seconds(slack) {
+            let what = format!(
+                "the {} grants {address} until {granted}, but its partner knows of {known} only",
+                sender.role
+            );
+            return Err(violation("I2 lead", what));
+        }
+        Ok(())
+    }
+
+    /// A node wrote leases: the two disks must never both let an address be given away.
+    pub(crate) fn committed(&self, time: u64, nodes: &[Node; 2]) -> Result<(), Violation> {
+        for (address, primary) in &nodes[0].durable {
+            let Some(secondary) = nodes[1].durable.get(address) else { continue };
+            if is_own(primary, Role::Primary) && is_own(secondary, Role::Secondary) {
+                let what = format!("{address} is free for new clients on both disks");
+                return Err(Violation { invariant: "I3 ownership", time, what });
+            }
+        }
+        Ok(())
+    }
+
+    /// A node has this state on its disk.
+    pub(crate) fn state_on_disk(&mut self, node: usize, state: State) {
+        self.announced[node].insert(state);
+    }
+
+    /// A node's process ended: what it announces next must be on its disk anew.
+    pub(crate) fn ended(&mut self, node: usize) {
+        self.announced[node].clear();
+    }
+
+    /// A message leaves a node.
+    pub(crate) fn leaves(
+        &mut self,
+        time: u64,
+        nodes: &[Node; 2],
+        node: usize,
+        conn: u64,
+        frame: &Frame,
+    ) -> Result<(), Violation> {
+        let sender = &nodes[node];
+        match &frame.message {
+            Message::State(message) => {
+                if !self.announced[node].contains(&message.state) {
+                    let what =
+                        format!("the {} announces {} before it is on disk", sender.role, message.state);
+                    return Err(Violation { invariant: "I4 durable", time, what });
+                }
+            }
+            Message::BndUpd(updates) => {
+                for update in updates.iter().filter(|update| update.status == Some(Status::Active)) {
+                    let (Some(address), Some(potential)) = (update.address, update.potential_expiry) else {
+                        continue;
+                    };
+                    self.told[1 - node].insert((conn, frame.xid), (address, potential));
+                    let durable = sender.durable.get(&address).map_or(0, |lease| lease.sent_potential.get());
+                    if durable < potential {
+                        let what = format!("the {} tells of {address} more than its disk holds", sender.role);
+                        return Err(Violation { invariant: "I4 durable", time, what });
+                    }
+                }
+            }
+            Message::BndAck(acks) => {
+                let Some((address, potential)) = self.told[node].remove(&(conn, frame.xid)) else {
+                    return Ok(());
+                };
+                let accepted = acks.first().is_some_and(|ack| ack.reject.is_none());
+                let durable = sender.durable.get(&address);
+                let kept = durable.is_some_and(|lease| {
+                    lease.status != Status::Active || lease.received_potential_max.get() >= potential
+                });
+                if accepted && !kept {
+                    let what = format!("the {} accepts {address} before it is on disk", sender.role);
+                    return Err(Violation { invariant: "I4 durable", time, what });
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// After all faults ended: both in Normal with nothing open, and equal tables. `None` if so, else what
+    /// differs.
+    pub(crate) fn difference(nodes: &[Node; 2]) -> Option<String> {
+        let servers: Vec<_> = nodes.iter().filter_map(|node| node.server.as_ref()).collect();
+        let [primary, secondary] = servers.as_slice() else {
+            return Some("a server is not running".to_owned());
+        };
+        if (primary.state(), secondary.state()) != (State::Normal, State::Normal) {
+            return Some(format!("states are {} and {}", primary.state(), secondary.state()));
+        }
+        for server in [primary, secondary] {
+            if server.table().due_len() > 0 {
+                return Some(format!("{} updates are not acknowledged", server.table().due_len()));
+            }
+        }
+        let mut theirs = secondary.table().iter();
+        for mine in primary.table().iter() {
+            let Some(other) = theirs.next() else { return Some("tables of different size".to_owned()) };
+            if compared(mine) != compared(other) {
+                return Some(format!("{} differs: {mine:?} against {other:?}", mine.address));
+            }
+        }
+        None
+    }
+}
+
+/// What must be equal on both sides at rest: a free address has no holder to agree on.
+fn compared(lease: &Lease) -> (Ipv4Addr, Status, Option<String>, UnixTime, bool) {
+    let active = lease.status == Status::Active;
+    let client = lease.client.as_ref().filter(|_| active).map(ToString::to_string);
+    let held_until = if active { lease.held_until } else { UnixTime::ZERO };
+    (lease.address, lease.status, client, held_until, lease.flags.bootp)
+}

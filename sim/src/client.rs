@@ -1,0 +1,334 @@
+//! Clients that behave as RFC 2131 says: they discover, request, renew at T1, rebind at T2, remember their
+//! address over a reboot, release and decline. Their lease begins when they sent the REQUEST.
+
+use std::net::Ipv4Addr;
+
+use leases::log::testing::Generator;
+
+/// What a client is doing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Phase {
+    /// Looking for offers.
+    Selecting,
+    /// Asked for an offer.
+    Requesting { server: Ipv4Addr, address: Ipv4Addr },
+    /// Has a lease.
+    Bound(Lease),
+    /// Asks its server for more.
+    Renewing(Lease),
+    /// Asks any server for more.
+    Rebinding(Lease),
+    /// Came back and asks whether its address still holds.
+    Rebooting(Lease),
+    /// Switched off until it wakes.
+    Off(Option<Lease>),
+}
+
+/// A lease as the client sees it. Times in milliseconds of true time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Lease {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) server: Ipv4Addr,
+    pub(crate) t1: u64,
+    pub(crate) t2: u64,
+    pub(crate) end: u64,
+}
+
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum To {
+    Everybody,
+    Server(Ipv4Addr),
+}
+
+/// One client.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) index: u64,
+    pub(crate) relayed: bool,
+    pub(crate) phase: Phase,
+    /// Number of the exchange; each transmission has its own.
+    pub(crate) xid: u32,
+    /// When the present attempt began, for the seconds field.
+    began: u64,
+    tries: u32,
+    /// Sends an identifier, else is known by its hardware address.
+    has_id: bool,
+}
+
+/// A packet that a client sends.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) to: To,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) xid: u32,
+    pub(crate) kind: &'static str,
+}
+
+/// A server's answer, as far as a client reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) kind: u8,
+    pub(crate) xid: u32,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) server: Ipv4Addr,
+    pub(crate) lease: u32,
+    pub(crate) t1: u32,
+    pub(crate) t2: u32,
+}
+
+pub(crate) const OFFER: u8 = 2;
+pub(crate) const ACK: u8 = 5;
+pub(crate) const NAK: u8 = 6;
+
+impl Client {
+    pub(crate) fn new(index: u64) -> Self {
+        Self {
+            index,
+            relayed: index % 4 == 3,
+            phase: Phase::Off(None),
+            xid: 0,
+            began: 0,
+            tries: 0,
+            has_id: index.is_multiple_of(3),
+        }
+    }
+
+    /// The hardware address, which is also how the checkers name the client.
+    pub(crate) fn hardware(&self) -> [u8; 6] {
+        [0x02, 0, 0, 0, (self.index >> 8) as u8, self.index as u8]
+    }
+
+    /// The client wakes up: what it sends, and when it wants to wake next.
+    pub(crate) fn wake(&mut self, now: u64, draw: &mut Generator) -> (Option<Sent>, u64) {
+        self.expire(now);
+        match self.phase {
+            Phase::Off(lease) => {
+                self.begin(now);
+                self.phase = match lease.filter(|lease| lease.end > now) {
+                    Some(lease) => Phase::Rebooting(lease),
+                    None => Phase::Selecting,
+                };
+                self.retransmit(now, draw)
+            }
+            Phase::Bound(lease) => {
+                match draw.below(40) {
+                    0 => return self.leave(now, lease, true, draw),
+                    1 => return self.leave(now, lease, false, draw),
+                    2 => {
+                        self.phase = Phase::Off(Some(lease));
+                        return (None, now + 1000 + draw.below(60_000));
+                    }
+                    _ => {}
+                }
+                if now >= lease.t1 {
+                    self.begin(now);
+                    self.phase = Phase::Renewing(lease);
+                    self.retransmit(now, draw)
+                } else {
+                    (None, lease.t1.min(now + 10_000 + draw.below(20_000)))
+                }
+            }
+            _ => self.retransmit(now, draw),
+        }
+    }
+
+    /// An answer arrives: what it sends on, and when it wants to wake.
+    pub(crate) fn receive(
+        &mut self,
+        now: u64,
+        answer: &Answer,
+        requested_at: u64,
+    ) -> Option<(Option<Sent>, u64)> {
+        self.expire(now);
+        if answer.xid != self.xid {
+            return None;
+        }
+        match (self.phase, answer.kind) {
+            (Phase::Selecting, OFFER) => {
+                self.phase = Phase::Requesting { server: answer.server, address: answer.address };
+                self.tries = 0;
+                self.xid += 1;
+                Some((Some(self.message(now)), now + 4_000))
+            }
+            (
+                Phase::Requesting { .. } | Phase::Renewing(_) | Phase::Rebinding(_) | Phase::Rebooting(_),
+                ACK,
+            ) => {
+                let after = |seconds: u32| requested_at + u64::from(seconds) * 1000;
+                let lease = Lease {
+                    address: answer.address,
+                    server: answer.server,
+                    t1: after(answer.t1),
+                    t2: after(answer.t2),
+                    end: after(answer.lease),
+                };
+                self.phase = Phase::Bound(lease);
+                Some((None, now + 5_000))
+            }
+            (
+                Phase::Requesting { .. } | Phase::Renewing(_) | Phase::Rebinding(_) | Phase::Rebooting(_),
+                NAK,
+            ) => {
+                self.begin(now);
+                self.phase = Phase::Selecting;
+                Some((None, now + 1_000))
+            }
+            _ => None,
+        }
+    }
+
+    /// The address that the client uses now, and until when.
+    pub(crate) fn uses(&self) -> Option<(Ipv4Addr, u64)> {
+        match self.phase {
+            Phase::Bound(lease) | Phase::Renewing(lease) | Phase::Rebinding(lease) => {
+                Some((lease.address, lease.end))
+            }
+            _ => None,
+        }
+    }
+
+    fn expire(&mut self, now: u64) {
+        if let Phase::Bound(lease)
+        | Phase::Renewing(lease)
+        | Phase::Rebinding(lease)
+        | Phase::Rebooting(lease) = self.phase
+            && now >= lease.end
+        {
+            self.begin(now);
+            self.phase = Phase::Selecting;
+        }
+    }
+
+    fn begin(&mut self, now: u64) {
+        self.began = now;
+        self.tries = 0;
+    }
+
+    fn leave(&mut self, now: u64, lease: Lease, decline: bool, draw: &mut Generator) -> (Option<Sent>, u64) {
+        self.xid += 1;
+        let kind = if decline { 4 } else { 7 };
+        let mut bytes = self.header(now, if decline { Ipv4Addr::UNSPECIFIED } else { lease.address });
+        bytes.extend([53, 1, kind, 54, 4]);
+        bytes.extend(lease.server.octets());
+        if decline {
+            bytes.extend([50, 4]);
+            bytes.extend(lease.address.octets());
+        }
+        self.finish(&mut bytes);
+        let to = if decline { To::Everybody } else { To::Server(lease.server) };
+        self.phase = Phase::Off(None);
+        let name = if decline { "DECLINE" } else { "RELEASE" };
+        (Some(Sent { to, bytes, xid: self.xid, kind: name }), now + 2_000 + draw.below(60_000))
+    }
+
+    fn retransmit(&mut self, now: u64, draw: &mut Generator) -> (Option<Sent>, u64) {
+        self.tries += 1;
+        match self.phase {
+            Phase::Requesting { .. } | Phase::Rebooting(_) if self.tries > 3 => {
+                self.begin(now);
+                self.phase = Phase::Selecting;
+            }
+            Phase::Renewing(lease) if now >= lease.t2 => self.phase = Phase::Rebinding(lease),
+            _ => {}
+        }
+        self.xid += 1;
+        let wait = (2_000u64 << self.tries.min(4)) + draw.below(1_000);
+        (Some(self.message(now)), now + wait)
+    }
+
+    fn message(&self, now: u64) -> Sent {
+        let none = Ipv4Addr::UNSPECIFIED;
+        let (to, ciaddr, kind, requested, server, name) = match self.phase {
+            Phase::Requesting { server, address } => {
+                (To::Everybody, none, 3, Some(address), Some(server), "REQUEST(selecting)")
+            }
+            Phase::Renewing(lease) => {
+                (To::Server(lease.server), lease.address, 3, None, None, "REQUEST(renewing)")
+            }
+            Phase::Rebinding(lease) => (To::Everybody, lease.address, 3, None, None, "REQUEST(rebinding)"),
+            Phase::Rebooting(lease) => {
+                (To::Everybody, none, 3, Some(lease.address), None, "REQUEST(init-reboot)")
+            }
+            Phase::Selecting | Phase::Bound(_) | Phase::Off(_) => {
+                (To::Everybody, none, 1, None, None, "DISCOVER")
+            }
+        };
+        let mut bytes = self.header(now, ciaddr);
+        bytes.extend([53, 1, kind]);
+        if let Some(server) = server {
+            bytes.extend([54, 4]);
+            bytes.extend(server.octets());
+        }
+        if let Some(requested) = requested {
+            bytes.extend([50, 4]);
+            bytes.extend(requested.octets());
+        }
+        self.finish(&mut bytes);
+        Sent { to, bytes, xid: self.xid, kind: name }
+    }
+
+    fn header(&self, now: u64, ciaddr: Ipv4Addr) -> Vec<u8> {
+        let mut bytes = vec![1, 1, 6, u8::from(self.relayed)];
+        bytes.extend(self.xid.to_be_bytes());
+        bytes.extend((((now - self.began.min(now)) / 1000).min(0xffff) as u16).to_be_bytes());
+        bytes.extend([0, 0]);
+        bytes.extend(ciaddr.octets());
+        bytes.extend([0; 8]);
+        // A renewing client is known to its server by unicast; the relay stays out of it.
+        let broadcast = ciaddr.is_unspecified() || matches!(self.phase, Phase::Rebinding(_));
+        let giaddr =
+            if self.relayed && broadcast { Ipv4Addr::new(10, 1, 0, 1) } else { Ipv4Addr::UNSPECIFIED };
+        bytes.extend(giaddr.octets());
+        bytes.extend(self.hardware());
+        bytes.resize(236, 0);
+        bytes.extend([0x63, 0x82, 0x53, 0x63]);
+        bytes
+    }
+
+    fn finish(&self, bytes: &mut Vec<u8>) {
+        if self.has_id {
+            bytes.extend([61, 7, 1]);
+            bytes.extend(self.hardware());
+        }
+        bytes.push(255);
+        bytes.resize(bytes.len().max(300), 0);
+    }
+}
+
+/// Reads a server's answer; `None` for anything else.
+pub(crate) fn read(bytes: &[u8]) -> Option<(Answer, [u8; 6])> {
+    let word =
+        |at: usize| bytes.get(at..at + 4).map(|four| u32::from_be_bytes(four.try_into().unwrap_or_default()));
+    if bytes.first() != Some(&2) {
+        return None;
+    }
+    let mut answer = Answer {
+        kind: 0,
+        xid: word(4)?,
+        address: Ipv4Addr::from(word(16)?),
+        server: Ipv4Addr::UNSPECIFIED,
+        lease: 0,
+        t1: 0,
+        t2: 0,
+    };
+    let hardware = bytes.get(28..34)?.try_into().ok()?;
+    let mut at = 240;
+    while let Some(code) = bytes.get(at).copied().filter(|code| *code != 255) {
+        if code == 0 {
+            at += 1;
+            continue;
+        }
+        let len = usize::from(*bytes.get(at + 1)?);
+        match code {
+            53 => answer.kind = *bytes.get(at + 2)?,
+            54 => answer.server = Ipv4Addr::from(word(at + 2)?),
+            51 => answer.lease = word(at + 2)?,
+            58 => answer.t1 = word(at + 2)?,
+            59 => answer.t2 = word(at + 2)?,
+            _ => {}
+        }
+        at += 2 + len;
+    }
+    Some((answer, hardware))
+}

@@ -1,0 +1,677 @@
+//! The world of a seed: time, events, and what connects servers, clients and checkers.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use api::identity::State;
+use failover::wire::{self, Decoded};
+use leases::log::testing::Generator;
+use server::{Answer, Command, CommandId, ConnId, Destination, LinkEvent, LinkOrder, ReplyBuf, RxMeta};
+
+use crate::check::{Ack, Checker, Violation};
+use crate::client::{self, ACK, Client, Sent, To};
+use crate::history::History;
+use crate::network::Network;
+use crate::node::Node;
+use crate::plan::Plan;
+
+/// What a seed came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Events played.
+    pub events: u64,
+    /// Hash of the history.
+    pub hash: u64,
+    /// ACKs that left a server.
+    pub acks: u64,
+    /// State changes by state.
+    pub states: BTreeMap<State, u64>,
+    /// Milliseconds of virtual time.
+    pub time: u64,
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+enum What {
+    Tick { node: usize, life: u64 },
+    Committed { node: usize, life: u64 },
+    Packet { node: usize, client: usize, bytes: Vec<u8>, destination: Ipv4Addr, source: Ipv4Addr },
+    Reply { client: usize, bytes: Vec<u8> },
+    Bytes { conn: ConnId, to: usize },
+    Down { conn: ConnId, node: usize },
+    Dial { node: usize, life: u64 },
+    Wake { client: usize, turn: u64 },
+    PowerCut { node: usize },
+    Kill { node: usize },
+    Pause { node: usize },
+    VolumeLoss { node: usize },
+    Start { node: usize },
+    Stall { node: usize },
+    LinkCut,
+    Partition,
+    Heal,
+}
+
+/// The world of a seed.
+pub struct World {
+    plan: Plan,
+    time: u64,
+    sequence: u64,
+    queue: BTreeMap<(u64, u64), What>,
+    nodes: [Node; 2],
+    clients: Vec<Client>,
+    turns: Vec<u64>,
+    /// When each client sent what, by number.
+    sent: Vec<BTreeMap<u32, u64>>,
+    network: Network,
+    draw: Generator,
+    checker: Checker,
+    history: History,
+    events: u64,
+    acks: u64,
+    states: BTreeMap<State, u64>,
+    calm: bool,
+}
+
+/// Time that a healed pair has to come to rest, beside MCLT and lease length, in milliseconds.
+const REST: u64 = 300_000;
+/// Events that a seed may have at the most: more means that something spins.
+const EVENTS_MAX: u64 = 20_000_000;
+
+impl World {
+    /// Sets the world up; `print` prints its history.
+    #[must_use]
+    pub fn new(plan: Plan, print: bool) -> Self {
+        let clients: Vec<Client> = (0..plan.clients).map(Client::new).collect();
+        let count = clients.len();
+        let checker = Checker::new(&plan);
+        Self {
+            time: 0,
+            sequence: 0,
+            queue: BTreeMap::new(),
+            nodes: [Node::new(0, &plan), Node::new(1, &plan)],
+            clients,
+            turns: vec![0; count],
+            sent: vec![BTreeMap::new(); count],
+            network: Network::default(),
+            draw: Generator::new(plan.seed ^ 0x5eed),
+            checker,
+            history: History::new(print),
+            events: 0,
+            acks: 0,
+            states: BTreeMap::new(),
+            calm: false,
+            plan,
+        }
+    }
+
+    /// Plays the seed to its end.
+    pub fn run(mut self) -> Result<Outcome, Violation> {
+        for node in 0..2 {
+            self.start(node, true)?;
+        }
+        for client in 0..self.clients.len() {
+            let at = self.draw.below(60_000);
+            self.wake_at(client, at);
+        }
+        self.schedule_faults();
+        let length = self.plan.length;
+        self.play(length)?;
+        self.heal()?;
+        let calm_from = self.time + 30_000;
+        self.play(calm_from)?;
+        self.calm = true;
+        let wait = u64::from(self.plan.mclt) * 3000 + u64::from(self.plan.lease) * 1000 + REST;
+        let deadline = self.time + wait;
+        loop {
+            let next = self.time + 1_000;
+            self.play(next)?;
+            let Some(difference) = Checker::difference(&self.nodes) else { break };
+            if self.time > deadline {
+                return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
+            }
+        }
+        Ok(Outcome {
+            events: self.events,
+            hash: self.history.hash() ^ self.history.lines(),
+            acks: self.acks,
+            states: self.states,
+            time: self.time,
+        })
+    }
+
+    fn play(&mut self, until: u64) -> Result<(), Violation> {
+        while let Some((&(at, _), _)) = self.queue.first_key_value() {
+            if at > until {
+                break;
+            }
+            let Some((_, what)) = self.queue.pop_first() else { break };
+            self.time = at;
+            self.events += 1;
+            if self.events > EVENTS_MAX {
+                return Err(self.violation("I8 convergence", "the world never comes to rest".to_owned()));
+            }
+            self.happen(what)?;
+        }
+        self.time = until;
+        Ok(())
+    }
+
+    fn happen(&mut self, what: What) -> Result<(), Violation> {
+        match what {
+            What::Tick { node, life } => {
+                if self.nodes[node].life == life && self.nodes[node].tick_at == Some(self.time) {
+                    self.nodes[node].tick_at = None;
+                    self.with_server(node, |server, now| server.tick(now))?;
+                }
+            }
+            What::Committed { node, life } => self.committed(node, life)?,
+            What::Packet { node, client, bytes, destination, source } => {
+                self.history.note(
+                    self.time,
+                    self.nodes[node].role.as_str(),
+                    format_args!("hears client {client}"),
+                );
+                let meta = RxMeta { source, destination };
+                self.with_server(node, |server, now| server.packet(now, &meta, &bytes))?;
+            }
+            What::Reply { client, bytes } => {
+                self.answered(client, &bytes);
+                self.checker.used_once(self.time, &self.clients, client)?;
+            }
+            What::Bytes { conn, to } => {
+                while let Some(bytes) = self.network.arrive(conn, to, self.time) {
+                    self.with_server(to, |server, now| server.link(now, conn, LinkEvent::Bytes(&bytes)))?;
+                }
+            }
+            What::Down { conn, node } => {
+                let open = self
+                    .network
+                    .connections
+                    .get_mut(&conn)
+                    .is_some_and(|connection| std::mem::replace(&mut connection.open[node], false));
+                self.network.sweep();
+                if open {
+                    self.history.note(
+                        self.time,
+                        self.nodes[node].role.as_str(),
+                        format_args!("loses {conn:?}"),
+                    );
+                    self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Down))?;
+                }
+            }
+            What::Dial { node, life } => self.dial(node, life)?,
+            What::Wake { client, turn } => {
+                if self.turns[client] == turn && !self.calm {
+                    let (sent, next) = self.clients[client].wake(self.time, &mut self.draw);
+                    if let Some(sent) = sent {
+                        self.transmit(client, sent);
+                    }
+                    self.wake_at(client, next);
+                }
+            }
+            What::PowerCut { node } => self.stop(node, true),
+            What::Kill { node } => self.stop(node, false),
+            What::Pause { node } => {
+                self.history.note(
+                    self.time,
+                    self.nodes[node].role.as_str(),
+                    format_args!("is asked to pause"),
+                );
+                self.with_server(node, |server, now| server.command(now, CommandId(1), Command::Pause))?;
+            }
+            What::VolumeLoss { node } => {
+                let other = &self.nodes[1 - node];
+                // Both stores lost is another issue's matter; so is a partner that cannot answer.
+                let safe = !other.amnesic && !self.nodes[node].amnesic && other.server.is_some();
+                if safe {
+                    self.history.note(
+                        self.time,
+                        self.nodes[node].role.as_str(),
+                        format_args!("loses its volume"),
+                    );
+                    self.stop(node, true);
+                    self.nodes[node].lose_volume();
+                }
+            }
+            What::Start { node } => {
+                if self.nodes[node].server.is_none() {
+                    self.start(node, false)?;
+                }
+            }
+            What::Stall { node } => {
+                self.nodes[node].stalled_until = self.time + 1000 + self.draw.below(15_000);
+                self.history.note(
+                    self.time,
+                    self.nodes[node].role.as_str(),
+                    format_args!("has a stalled disk"),
+                );
+            }
+            What::LinkCut => {
+                self.history.note(self.time, "network", format_args!("cuts all connections"));
+                self.close_all();
+            }
+            What::Partition => {
+                self.history.note(self.time, "network", format_args!("partitions the servers"));
+                self.network.partitioned = true;
+            }
+            What::Heal => {
+                self.history.note(self.time, "network", format_args!("heals"));
+                self.network.partitioned = false;
+                self.redeliver();
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, node: usize, bootstrap: bool) -> Result<(), Violation> {
+        let time = self.time;
+        self.history.note(time, self.nodes[node].role.as_str(), format_args!("starts"));
+        self.nodes[node].start(time, &self.plan, bootstrap).map_err(|what| Violation {
+            invariant: "I4 durable",
+            time,
+            what,
+        })?;
+        self.with_server(node, |server, now| server.tick(now))
+    }
+
+    fn stop(&mut self, node: usize, power: bool) {
+        if self.nodes[node].server.is_none() {
+            return;
+        }
+        self.checker.ended(node);
+        let how = if power { "loses power" } else { "is killed" };
+        self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("{how}"));
+        let mut draw = self.draw.clone();
+        self.nodes[node].stop(power.then_some(&mut draw));
+        self.draw = draw;
+        for conn in self.network.open_at(node) {
+            if let Some(connection) = self.network.connections.get_mut(&conn) {
+                connection.open[node] = false;
+            }
+            // A killed process' sockets are reset; a machine without power says nothing.
+            if !power && !self.network.partitioned {
+                let at = self.time + 1 + self.draw.below(self.plan.delay);
+                self.at(at, What::Down { conn, node: 1 - node });
+            }
+        }
+        let back = self.time + 500 + self.draw.below(120_000);
+        self.at(back, What::Start { node });
+    }
+
+    fn heal(&mut self) -> Result<(), Violation> {
+        self.history.note(self.time, "world", format_args!("faults end"));
+        self.network.partitioned = false;
+        self.redeliver();
+        self.plan.loss = 0;
+        self.plan.duplicates = 0;
+        self.queue.retain(|_, what| {
+            !matches!(
+                what,
+                What::PowerCut { .. }
+                    | What::Kill { .. }
+                    | What::Pause { .. }
+                    | What::VolumeLoss { .. }
+                    | What::Stall { .. }
+                    | What::LinkCut
+                    | What::Partition
+            )
+        });
+        for node in 0..2 {
+            self.nodes[node].stalled_until = 0;
+            if self.nodes[node].server.is_none() {
+                self.start(node, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls a server and carries out everything that follows, as the process around it would.
+    fn with_server(
+        &mut self,
+        node: usize,
+        call: impl FnOnce(&mut server::Server, api::time::Now),
+    ) -> Result<(), Violation> {
+        let now = self.nodes[node].now(self.time);
+        let Some(server) = &mut self.nodes[node].server else { return Ok(()) };
+        call(server, now);
+        self.pump(node)
+    }
+
+    fn pump(&mut self, node: usize) -> Result<(), Violation> {
+        let now = self.nodes[node].now(self.time);
+        let role = self.nodes[node].role;
+        let mut states = self.events_of(node);
+        if let Some(server) = &mut self.nodes[node].server
+            && let Some(batch) = server.take_batch()
+        {
+            states.push(server.endpoint().record().state);
+            self.nodes[node].entered.extend(states.into_iter().map(|state| (batch.last, state)));
+            self.nodes[node].waiting.push(batch);
+        }
+        self.commit(node)?;
+        let mut reply = ReplyBuf::default();
+        while self.nodes[node].server.as_mut().is_some_and(|server| server.poll_reply(now, &mut reply)) {
+            self.replied(node, &reply)?;
+        }
+        for conn in self.network.open_at(node) {
+            self.pump_link(node, conn)?;
+        }
+        while let Some(order) = self.nodes[node].server.as_mut().and_then(server::Server::poll_order) {
+            match order {
+                LinkOrder::Dial => {
+                    let at = self.time + 1 + self.draw.below(self.plan.delay);
+                    let life = self.nodes[node].life;
+                    self.at(at, What::Dial { node, life });
+                }
+                LinkOrder::Close(conn) => {
+                    self.pump_link(node, conn)?;
+                    self.history.note(self.time, role.as_str(), format_args!("closes {conn:?}"));
+                    if let Some(connection) = self.network.connections.get_mut(&conn) {
+                        connection.open[node] = false;
+                    }
+                    let last = self.time + 2 * self.plan.delay + 1;
+                    self.at(last, What::Down { conn, node: 1 - node });
+                }
+            }
+        }
+        while let Some((_, answer)) = self.nodes[node].server.as_mut().and_then(server::Server::poll_answer) {
+            if answer == Answer::Paused {
+                self.stop(node, false);
+                return Ok(());
+            }
+        }
+        self.schedule_tick(node);
+        Ok(())
+    }
+
+    /// Notes what a server tells; returns the states that it entered.
+    fn events_of(&mut self, node: usize) -> Vec<State> {
+        let role = self.nodes[node].role;
+        let mut states = Vec::new();
+        while let Some(event) = self.nodes[node].server.as_mut().and_then(server::Server::poll_event) {
+            self.history.note(self.time, role.as_str(), format_args!("{event:?}"));
+            if let server::Event::StateChanged { from, to, .. } = event {
+                *self.states.entry(to).or_default() += 1;
+                states.extend([from, to]);
+                if to == State::Normal {
+                    self.nodes[node].amnesic = false;
+                }
+            }
+        }
+        states
+    }
+
+    fn pump_link(&mut self, node: usize, conn: ConnId) -> Result<(), Violation> {
+        let now = self.nodes[node].now(self.time);
+        let mut buffer = [0; 4096];
+        loop {
+            let Some(server) = &mut self.nodes[node].server else { return Ok(()) };
+            let len = server.poll_link(now, conn, &mut buffer);
+            if len == 0 {
+                return Ok(());
+            }
+            let reader = self.nodes[node].readers.entry(conn).or_default();
+            reader.push(&buffer[..len]);
+            let mut frames = Vec::new();
+            while let Ok(Some(bytes)) = reader.next_frame() {
+                match wire::decode(&bytes, Node::dialect()) {
+                    Ok(Decoded::Frame(frame)) => frames.push(frame),
+                    other => {
+                        let what = format!("the {} sends {other:?}", self.nodes[node].role);
+                        return Err(self.violation("T2 framing", what));
+                    }
+                }
+            }
+            for frame in frames {
+                self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("says {frame}"));
+                self.checker.leaves(self.time, &self.nodes, node, conn.0, &frame)?;
+            }
+            let at = self.time + 1 + self.draw.below(self.plan.delay);
+            self.network.send(conn, 1 - node, at, buffer[..len].to_vec());
+            self.at(at, What::Bytes { conn, to: 1 - node });
+        }
+    }
+
+    fn commit(&mut self, node: usize) -> Result<(), Violation> {
+        let time = self.time;
+        if self.nodes[node].committing || self.nodes[node].waiting.is_empty() {
+            return Ok(());
+        }
+        self.nodes[node].append().map_err(|what| Violation { invariant: "I4 durable", time, what })?;
+        let done = (self.time + 1 + self.draw.below(self.plan.commit)).max(self.nodes[node].stalled_until);
+        let life = self.nodes[node].life;
+        self.at(done, What::Committed { node, life });
+        Ok(())
+    }
+
+    fn committed(&mut self, node: usize, life: u64) -> Result<(), Violation> {
+        if self.nodes[node].life != life {
+            return Ok(());
+        }
+        let time = self.time;
+        let upto =
+            self.nodes[node].sync().map_err(|what| Violation { invariant: "I4 durable", time, what })?;
+        let entered = std::mem::take(&mut self.nodes[node].entered);
+        for (lsn, state) in entered {
+            if lsn <= upto {
+                self.checker.state_on_disk(node, state);
+            } else {
+                self.nodes[node].entered.push((lsn, state));
+            }
+        }
+        self.checker.committed(time, &self.nodes)?;
+        self.with_server(node, |server, now| server.durable(now, upto))
+    }
+
+    fn dial(&mut self, node: usize, life: u64) -> Result<(), Violation> {
+        if self.nodes[node].life != life {
+            return Ok(());
+        }
+        if self.network.partitioned || self.nodes[1 - node].server.is_none() {
+            return self.with_server(node, |server, now| server.dial_failed(now));
+        }
+        let conn = self.network.open();
+        self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("connects: {conn:?}"));
+        self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Up))?;
+        self.with_server(1 - node, |server, now| server.link(now, conn, LinkEvent::Up))
+    }
+
+    /// A reply leaves a server.
+    fn replied(&mut self, node: usize, reply: &ReplyBuf) -> Result<(), Violation> {
+        let Some((answer, hardware)) = client::read(&reply.bytes) else {
+            return Err(self.violation("RFC 2131", "a reply that cannot be read".to_owned()));
+        };
+        let client = usize::from(hardware[4]) << 8 | usize::from(hardware[5]);
+        self.history.note(
+            self.time,
+            self.nodes[node].role.as_str(),
+            format_args!("answers client {client}: {} {} {} s", answer.kind, answer.address, answer.lease),
+        );
+        if answer.kind == ACK {
+            self.acks += 1;
+            let Some(requested_at) = self.sent.get(client).and_then(|sent| sent.get(&answer.xid)).copied()
+            else {
+                return Err(self.violation("RFC 2131", "an ACK to nothing".to_owned()));
+            };
+            let ack = Ack { node, client: client as u64, hardware, answer: &answer, requested_at };
+            self.checker.ack(self.time, &self.nodes, ack)?;
+        }
+        if matches!(reply.to, Destination::Unicast { port: 67, .. })
+            != self.is_via_relay(client, &reply.bytes)
+        {
+            return Err(self.violation("RFC 2131", "a reply on the wrong way".to_owned()));
+        }
+        self.deliver(|_| What::Reply { client, bytes: reply.bytes.clone() });
+        Ok(())
+    }
+
+    fn is_via_relay(&self, _client: usize, bytes: &[u8]) -> bool {
+        bytes.get(24..28).is_some_and(|giaddr| giaddr != [0; 4])
+    }
+
+    /// An answer reaches a client.
+    fn answered(&mut self, client: usize, bytes: &[u8]) {
+        let Some((answer, _)) = client::read(bytes) else { return };
+        let requested_at = self.sent[client].get(&answer.xid).copied().unwrap_or(self.time);
+        if let Some((sent, next)) = self.clients[client].receive(self.time, &answer, requested_at) {
+            if let Some(sent) = sent {
+                self.transmit(client, sent);
+            }
+            self.wake_at(client, next);
+        }
+    }
+
+    fn transmit(&mut self, client: usize, sent: Sent) {
+        self.history.note(self.time, "client", format_args!("{client} sends {} #{}", sent.kind, sent.xid));
+        self.sent[client].insert(sent.xid, self.time);
+        while self.sent[client].len() > 64 {
+            self.sent[client].pop_first();
+        }
+        if matches!(sent.kind, "RELEASE" | "DECLINE")
+            && let Some(address) = address_given_up(&sent.bytes)
+        {
+            self.checker.given_up(address, client as u64);
+        }
+        let relayed = sent.bytes.get(24..28).is_some_and(|giaddr| giaddr != [0; 4]);
+        for node in 0..2 {
+            let address = self.nodes[node].address;
+            let destination = match sent.to {
+                To::Everybody if relayed => address,
+                To::Everybody => Ipv4Addr::BROADCAST,
+                To::Server(server) if server == address => address,
+                To::Server(_) => continue,
+            };
+            let source = if relayed { Ipv4Addr::new(10, 1, 0, 1) } else { Ipv4Addr::UNSPECIFIED };
+            let bytes = sent.bytes.clone();
+            self.deliver(|_| What::Packet { node, client, bytes: bytes.clone(), destination, source });
+        }
+    }
+
+    /// Puts a client packet on its way, which may lose or double it.
+    fn deliver(&mut self, what: impl Fn(()) -> What) {
+        let copies = if self.draw.below(1000) < self.plan.loss {
+            0
+        } else if self.draw.below(1000) < self.plan.duplicates {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            let at = self.time + 1 + self.draw.below(self.plan.delay);
+            self.at(at, what(()));
+        }
+    }
+
+    fn close_all(&mut self) {
+        for conn in self.network.connections.keys().copied().collect::<Vec<_>>() {
+            for node in 0..2 {
+                let at = self.time + self.draw.below(8_000);
+                self.at(at, What::Down { conn, node });
+            }
+            if let Some(connection) = self.network.connections.get_mut(&conn) {
+                // What was under way is lost at any octet.
+                connection.to = Default::default();
+            }
+        }
+    }
+
+    fn redeliver(&mut self) {
+        for conn in self.network.connections.keys().copied().collect::<Vec<_>>() {
+            for to in 0..2 {
+                let at = self.time + 1;
+                self.at(at, What::Bytes { conn, to });
+            }
+            // The far end of a machine that lost power answers with a reset once it is reached.
+            let half_open = self.network.connections.get(&conn).map(|connection| connection.open);
+            if let Some([primary, secondary]) = half_open
+                && primary != secondary
+            {
+                let node = usize::from(secondary);
+                self.at(self.time + 2, What::Down { conn, node });
+            }
+        }
+    }
+
+    fn schedule_faults(&mut self) {
+        let plan = self.plan.clone();
+        let length = plan.length;
+        for node in 0..2 {
+            for (mean, make) in [
+                (plan.power_cuts, (|node| What::PowerCut { node }) as fn(usize) -> What),
+                (plan.kills, |node| What::Kill { node }),
+                (plan.pauses, |node| What::Pause { node }),
+                (plan.volume_losses, |node| What::VolumeLoss { node }),
+                (plan.stalls, |node| What::Stall { node }),
+            ] {
+                let mut at = self.pause_between(mean);
+                while at < length {
+                    self.at(at, make(node));
+                    at = at.saturating_add(self.pause_between(mean));
+                }
+            }
+        }
+        let mut at = self.pause_between(plan.link_cuts);
+        while at < length {
+            if self.draw.coin() {
+                self.at(at, What::LinkCut);
+            } else {
+                self.at(at, What::Partition);
+                at += 1 + self.draw.below(90_000);
+                self.at(at, What::Heal);
+            }
+            at = at.saturating_add(self.pause_between(plan.link_cuts));
+        }
+    }
+
+    /// Time to the next fault of a kind; for ever if the mean is zero.
+    fn pause_between(&mut self, mean: u64) -> u64 {
+        if mean == 0 { u64::MAX } else { 1 + self.draw.below(2 * mean) }
+    }
+
+    fn schedule_tick(&mut self, node: usize) {
+        let base = 1_000_000 * (node as u64 + 1);
+        let Some(deadline) = self.nodes[node].server.as_ref().and_then(server::Server::next_deadline) else {
+            return;
+        };
+        let at = deadline.0.saturating_sub(base).max(self.time + 1);
+        if self.nodes[node].tick_at.is_none_or(|planned| at < planned) {
+            self.nodes[node].tick_at = Some(at);
+            let life = self.nodes[node].life;
+            self.at(at, What::Tick { node, life });
+        }
+    }
+
+    fn wake_at(&mut self, client: usize, at: u64) {
+        self.turns[client] += 1;
+        let turn = self.turns[client];
+        self.at(at.max(self.time + 1), What::Wake { client, turn });
+    }
+
+    fn at(&mut self, at: u64, what: What) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), what);
+    }
+
+    fn violation(&self, invariant: &'static str, what: String) -> Violation {
+        Violation { invariant, time: self.time, what }
+    }
+}
+
+/// The address of a RELEASE (ciaddr) or DECLINE (option 50).
+fn address_given_up(bytes: &[u8]) -> Option<Ipv4Addr> {
+    let octets =
+        |at: usize| bytes.get(at..at + 4).map(|four| Ipv4Addr::new(four[0], four[1], four[2], four[3]));
+    let ciaddr = octets(12)?;
+    if !ciaddr.is_unspecified() {
+        return Some(ciaddr);
+    }
+    let at = bytes.windows(2).skip(240).position(|pair| pair == [50, 4])?;
+    octets(240 + at + 2)
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("plan", &self.plan).field("time", &self.time).finish_non_exhaustive()
+    }
+}
