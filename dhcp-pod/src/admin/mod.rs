@@ -1,0 +1,30 @@
+//! The admin API: what operators, probes and `dhcp-pod ctl` ask a running server.
+//!
+//! On the unix socket and on a loopback address it is plain HTTP; everywhere else the caller proves by
+//! certificate that it is the pair's operator.
+
+mod listener;
+mod problem;
+mod routes;
+mod watch;
+
+use std::sync::Arc;
+
+pub use listener::{Error, serve_tcp, serve_unix};
+pub use problem::Problem;
+pub use routes::router;
+
+use crate::handle::Handle;
+use crate::metrics::Metrics;
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct Admin {
+    /// The engine.
+    pub engine: Handle,
+    /// For `/metrics`, and to count requests.
+    pub metrics: Arc<Metrics>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,431 @@
+//! `dhcp-pod serve`: from files and flags to a running server, and to its end.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use api::config::{PairConfig, ServerConfig};
+use api::pair::{LinkSecurity, PairManifest};
+use api::status::BootstrapToken;
+use leases::log::{Entry, Opened};
+use server::{Boot, Command, Server};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::admin::{self, Admin};
+use crate::cli::Serve;
+use crate::engine::{BATCHES_MAX, Clock, End, Engine, Parts};
+use crate::handle::{self, Handle};
+use crate::metrics::Metrics;
+use crate::net::{self, PacketSocket};
+use crate::store::{self, DataDir, commit};
+use crate::tls::{self, Certificates, Holder};
+use crate::wake::Waker;
+use crate::{link, manifest};
+
+/// A pause takes at most this long, whatever the partner does.
+const PAUSE_MAX: Duration = Duration::from_secs(6);
+/// How long the last words may still take after that.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Longest bootstrap token.
+const TOKEN_BYTES_MAX: u64 = 64 << 10;
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Neither the manifest nor a last good one can be used.
+    #[error("{}: {source}; and the store holds no earlier good configuration", path.display())]
+    Manifest {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        source: manifest::Error,
+    },
+    /// The flags contradict each other or the manifest.
+    #[error("{0}")]
+    Usage(String),
+    /// The data directory or the log.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The content of the log.
+    #[error("the lease store cannot be used: {source}{}", why(source))]
+    Start {
+        /// What is wrong with it.
+        source: server::StartError,
+    },
+    /// Sockets towards clients.
+    #[error("{source}{}", why(source))]
+    Net {
+        /// What is wrong with them.
+        source: net::Error,
+    },
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// The admin API.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// Threads, signals, the event counter.
+    #[error("{step}: {source}")]
+    System {
+        /// What was being done.
+        step: &'static str,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The store failed while running.
+    #[error("the lease store failed; the next start opens it anew")]
+    StorageFailed,
+    /// A thread ended that should not.
+    #[error("the {0} thread ended unexpectedly")]
+    Thread(&'static str),
+}
+
+fn why(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(String::new, |source| format!(": {source}"))
+}
+
+impl Error {
+    /// Stable label for metrics.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Manifest { .. } => "manifest",
+            Self::Usage(_) => "usage",
+            Self::Store(error) => error.class(),
+            Self::Start { .. } => "start",
+            Self::Net { source } => source.class(),
+            Self::Tls(error) => error.class(),
+            Self::Admin(error) => error.class(),
+            Self::System { .. } => "system",
+            Self::StorageFailed => "storage_failed",
+            Self::Thread(_) => "thread",
+        }
+    }
+
+    /// Exit code of the process.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Manifest { .. } | Self::Usage(_) => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Runs a server until it is told to stop or its store fails.
+pub fn serve(arguments: Serve) -> Result<(), Error> {
+    let given = read_manifest(&arguments.pair);
+    // A bad manifest on a fresh volume is a usage error and leaves nothing behind.
+    if let Err(source) = &given
+        && !arguments.data.join("log").is_dir()
+    {
+        return Err(Error::Manifest { path: arguments.pair, source: source.clone() });
+    }
+    let data = DataDir::create(&arguments.data)?;
+    let (log, opened) = data.open_log()?;
+    say_what_was_found(&opened);
+    let Chosen { manifest, config, config_error } = choose(&arguments.pair, given, &opened.entries)?;
+    let span = tracing::info_span!("server", pair = %config.relationship, role = %arguments.role);
+    let _entered = span.clone().entered();
+
+    let own = own_address(&arguments, &config)?;
+    let volume_uid = match arguments.volume_uid.clone().filter(|uid| !uid.is_empty()) {
+        Some(uid) => Some(uid),
+        None => data.volume_id()?,
+    };
+    let plan = Plan::new(&arguments, &manifest, &config, own)?;
+    let metrics = Arc::new(Metrics::new());
+    let certificates = plan.certificates(&arguments, &metrics)?;
+    let clock = Clock::default();
+    let boot = Boot {
+        role: arguments.role,
+        manifest,
+        config,
+        address: own,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        volume_uid,
+        token: arguments.bootstrap_token.as_deref().and_then(read_token),
+        loaded: opened.loaded,
+    };
+    let server =
+        Server::start(boot, &opened.entries, clock.now()).map_err(|source| Error::Start { source })?;
+    drop(opened);
+
+    let socket = PacketSocket::open(&arguments.interface, own).map_err(|source| Error::Net { source })?;
+    let system = |step| move |source| Error::System { step, source };
+    let waker = Waker::new().map_err(system("making an event counter"))?;
+    let (handle, desk) = handle::new(waker.clone());
+    let settings = link::Settings {
+        address: own,
+        port: plan.listen_port,
+        trace: arguments.trace_link,
+        certificates: certificates.clone(),
+    };
+    let peer =
+        link::Peer { partner: plan.partner.or_else(|| server.partner_address()), security: plan.security };
+    let (port, link) = link::new(settings, peer, waker.clone(), metrics.clone());
+
+    let progress = Arc::new(commit::Progress::default());
+    let (commits, batches) = sync_channel(BATCHES_MAX);
+    let committing = {
+        let (progress, waker, metrics, span) =
+            (progress.clone(), waker.clone(), metrics.clone(), span.clone());
+        spawn("commit", move || {
+            let _entered = span.entered();
+            commit::run(log, &batches, &progress, &waker, &metrics);
+        })?
+    };
+    let engine = Engine::new(Parts {
+        server,
+        clock,
+        socket,
+        waker,
+        desk,
+        link: port,
+        commits,
+        progress,
+        metrics: metrics.clone(),
+        partner: plan.partner,
+        security: plan.security,
+        node: arguments.node.clone().filter(|node| !node.is_empty()),
+        config_error,
+    });
+    let (ended, end) = oneshot::channel();
+    let engine = {
+        let span = span.clone();
+        spawn("engine", move || {
+            let _entered = span.entered();
+            let _ = ended.send(engine.run());
+        })?
+    };
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(system("starting the control side"))?;
+    let outcome = runtime.block_on(async {
+        if let Some(certificates) = &certificates {
+            tokio::spawn(certificates.clone().follow());
+        }
+        tokio::spawn(link.run());
+        let router = admin::router(Admin { engine: handle.clone(), metrics });
+        if let Some(path) = &arguments.socket {
+            admin::serve_unix(path, router.clone())?;
+        }
+        if let Some(address) = plan.admin {
+            let certificates = certificates.filter(|_| !address.ip().is_loopback());
+            admin::serve_tcp(address, router, certificates)?;
+        }
+        tracing::info!(
+            "serving clients on {} as {own}, partner {} over {:?}",
+            arguments.interface,
+            peer.partner.map_or_else(|| "unknown".to_owned(), |partner| partner.to_string()),
+            plan.security,
+        );
+        until_end(handle, end).await
+    });
+    // Not joined where they may be what is stuck.
+    let Some(end) = outcome? else { return Ok(()) };
+    engine.join().map_err(|_| Error::Thread("engine"))?;
+    committing.join().map_err(|_| Error::Thread("commit"))?;
+    runtime.shutdown_background();
+    match end {
+        End::Paused => Ok(()),
+        End::StorageFailed => Err(Error::StorageFailed),
+    }
+}
+
+/// Waits for a signal or for the engine's own end. `None` if the engine was told to stop and did not.
+async fn until_end(handle: Handle, mut end: oneshot::Receiver<End>) -> Result<Option<End>, Error> {
+    let system = |source| Error::System { step: "listening to signals", source };
+    let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
+    tokio::select! {
+        ended = &mut end => return ended.map(Some).map_err(|_| Error::Thread("engine")),
+        _ = terminate.recv() => tracing::info!("told to stop (SIGTERM); telling the partner"),
+        _ = interrupt.recv() => tracing::info!("told to stop (SIGINT); telling the partner"),
+    }
+    let paused = tokio::time::timeout(PAUSE_MAX, handle.command(Command::Pause)).await;
+    if !matches!(paused, Ok(Ok(_))) {
+        // What is on disk is on disk; the next start finds it as after a crash.
+        tracing::warn!("stopping although the partner was not told everything: {paused:?}");
+        return Ok(None);
+    }
+    match tokio::time::timeout(FAREWELL, end).await {
+        Ok(ended) => ended.map(Some).map_err(|_| Error::Thread("engine")),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The configuration to start from.
+struct Chosen {
+    manifest: PairManifest,
+    config: PairConfig,
+    /// Why it is not the given one.
+    config_error: Option<String>,
+}
+
+fn choose(
+    path: &Path,
+    given: Result<(PairManifest, PairConfig), manifest::Error>,
+    entries: &[Entry],
+) -> Result<Chosen, Error> {
+    let source = match given {
+        Ok((manifest, config)) => return Ok(Chosen { manifest, config, config_error: None }),
+        Err(source) => source,
+    };
+    // It was good once; what has become stricter since then is no reason to leave clients alone.
+    let last = Server::stored_manifest(entries)
+        .and_then(|manifest| PairConfig::new(&manifest).ok().map(|config| (manifest, config)));
+    let Some((manifest, config)) = last else {
+        return Err(Error::Manifest { path: path.to_owned(), source });
+    };
+    tracing::error!(
+        "{} cannot be used: {source}. STARTING FROM THE LAST GOOD CONFIGURATION on the lease volume (generation {}); \
+         repair the manifest",
+        path.display(),
+        config.generation.map_or_else(|| "unknown".to_owned(), |generation| generation.to_string()),
+    );
+    let config_error = Some(format!("{} at the start: {source}", path.display()));
+    Ok(Chosen { manifest, config, config_error })
+}
+
+fn read_manifest(path: &Path) -> Result<(PairManifest, PairConfig), manifest::Error> {
+    let bytes = std::fs::read(path).map_err(|error| manifest::Error::one("", error.to_string()))?;
+    manifest::parse(&bytes)
+}
+
+/// A token that cannot be read is no token: every doubt ends in Recover, where nobody is harmed.
+fn read_token(path: &Path) -> Option<BootstrapToken> {
+    let read = || -> Result<BootstrapToken, String> {
+        let len = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+        if len > TOKEN_BYTES_MAX {
+            return Err("is too long for a token".to_owned());
+        }
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    };
+    read()
+        .inspect_err(|error| tracing::warn!("bootstrap token {}: {error}; going on without", path.display()))
+        .ok()
+}
+
+fn say_what_was_found(opened: &Opened) {
+    if let Some(torn) = &opened.torn {
+        tracing::warn!(
+            "the last write before the stop was not finished: {} octets at the end of {} were cut off at {}. Nothing that \
+             was answered is lost",
+            torn.bytes,
+            torn.file,
+            torn.offset,
+        );
+    }
+    tracing::info!(
+        "lease store open: epoch {}, change {}, {} records in {} octets",
+        opened.loaded.epoch,
+        opened.loaded.lsn,
+        opened.entries.len(),
+        opened.bytes,
+    );
+}
+
+fn own_address(arguments: &Serve, config: &PairConfig) -> Result<Ipv4Addr, Error> {
+    let configured = match config.server(arguments.role) {
+        Some(ServerConfig::Pod { address, .. }) => *address,
+        Some(ServerConfig::External { .. }) => {
+            return Err(Error::Usage(format!(
+                "spec.{}: is an external server; this process runs only servers with `pod`",
+                arguments.role
+            )));
+        }
+        None => return Err(Error::Usage(format!("spec.{}: the pair has no such server", arguments.role))),
+    };
+    match arguments.address.or(configured) {
+        Some(address) => Ok(address),
+        None => net::first_address(&arguments.interface).map_err(|source| Error::Net { source }),
+    }
+}
+
+/// What flags and manifest together say about addresses and protection.
+struct Plan {
+    listen_port: u16,
+    partner: Option<SocketAddrV4>,
+    admin: Option<SocketAddr>,
+    security: LinkSecurity,
+    needs_certificates: bool,
+    holder: Holder,
+}
+
+impl Plan {
+    fn new(
+        arguments: &Serve,
+        manifest: &PairManifest,
+        config: &PairConfig,
+        own: Ipv4Addr,
+    ) -> Result<Self, Error> {
+        let port = config.port.unwrap_or(link::DEFAULT_PORT);
+        let admin = arguments.admin.map(|mut admin| {
+            if admin.ip().is_unspecified() {
+                admin.set_ip(own.into());
+            }
+            admin
+        });
+        let alone = config.secondary.is_none();
+        let tls_link = config.security == LinkSecurity::MutualTls && !alone;
+        let tls_admin = admin.is_some_and(|admin| !admin.ip().is_loopback());
+        if tls_admin && arguments.tls_dir.is_none() {
+            return Err(Error::Usage(
+                "--admin outside loopback needs --tls-dir: the admin API changes what a LAN is told"
+                    .to_owned(),
+            ));
+        }
+        if tls_link && arguments.tls_dir.is_none() {
+            return Err(Error::Usage(
+                "spec.link.security: MutualTLS needs --tls-dir; use Plain for a partner without certificates"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self {
+            listen_port: arguments.listen_port.unwrap_or(port),
+            partner: arguments
+                .partner
+                .map(|partner| SocketAddrV4::new(partner.address, partner.port.unwrap_or(port))),
+            admin,
+            security: config.security,
+            needs_certificates: tls_link || tls_admin,
+            holder: Holder {
+                namespace: manifest.metadata.namespace.clone(),
+                pair: manifest.metadata.name.clone(),
+                role: Some(arguments.role),
+            },
+        })
+    }
+
+    fn certificates(
+        &self,
+        arguments: &Serve,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Option<Arc<Certificates>>, Error> {
+        let Some(directory) = &arguments.tls_dir else { return Ok(None) };
+        match Certificates::load(directory, self.holder.clone(), metrics.clone()) {
+            Ok(certificates) => Ok(Some(certificates)),
+            Err(error) if self.needs_certificates => Err(error.into()),
+            Err(error) => {
+                tracing::warn!("{error}; nothing needs certificates now");
+                Ok(None)
+            }
+        }
+    }
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, Error> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map_err(|source| Error::System { step: "starting a thread", source })
+}

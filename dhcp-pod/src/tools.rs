@@ -1,0 +1,235 @@
+//! The verbs beside `serve`: look, check, ask.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use api::identity::Role;
+use api::status::{BootstrapToken, LeaseLine};
+
+use crate::cli::{Output, Question};
+use crate::store::data_dir::{random_id, write_durably};
+use crate::store::{self, DataDir};
+use crate::{client, manifest};
+
+/// Why a verb did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The manifest is bad.
+    #[error("{}", list(path, source))]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: manifest::Error,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The data directory or the log.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The content of the log.
+    #[error("the lease store cannot be read: {0}")]
+    Leases(#[from] server::StartError),
+    /// The directory belongs to a pair already.
+    #[error("{} holds a lease store already: its pair is not new. A server ignores a token there", .0.display())]
+    NotNew(PathBuf),
+    /// The running server.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// The server says no.
+    #[error("{0}")]
+    Answer(String),
+    /// Nothing can be printed.
+    #[error("writing: {0}")]
+    Print(#[from] io::Error),
+}
+
+/// One fault a line, each with its path.
+fn list(path: &Path, manifest::Error(errors): &manifest::Error) -> String {
+    let mut text = format!("{} is not valid:", path.display());
+    for error in errors {
+        text.push_str("\n  ");
+        if !error.path.is_empty() {
+            text.push_str(&format!("{}: ", error.path));
+        }
+        text.push_str(&error.message);
+    }
+    text
+}
+
+impl Error {
+    /// Stable label for metrics.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::Manifest { .. } => "manifest",
+            Self::File { .. } => "file",
+            Self::Store(error) => error.class(),
+            Self::Leases(_) => "leases",
+            Self::NotNew(_) => "not_new",
+            Self::Client(error) => error.class(),
+            Self::Answer(_) => "answer",
+            Self::Print(_) => "print",
+        }
+    }
+
+    /// Exit code of the process.
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Manifest { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// `dhcp-pod check`.
+pub fn check(path: &Path, out: &mut impl Write) -> Result<(), Error> {
+    let bytes = std::fs::read(path).map_err(|error| Error::Manifest {
+        path: path.to_owned(),
+        source: manifest::Error::one("", error.to_string()),
+    })?;
+    let (pair, config) =
+        manifest::parse(&bytes).map_err(|source| Error::Manifest { path: path.to_owned(), source })?;
+    let addresses: u64 =
+        config.subnets.iter().flat_map(|subnet| &subnet.pools).map(|pool| u64::from(pool.size())).sum();
+    writeln!(
+        out,
+        "{}: valid; relationship {}, {} subnets, {addresses} addresses in pools, digest {}",
+        path.display(),
+        config.relationship,
+        config.subnets.len(),
+        api::config::digest(&pair),
+    )?;
+    Ok(())
+}
+
+/// `dhcp-pod leases`.
+pub fn leases(data: &Path, output: Output, out: &mut impl Write) -> Result<(), Error> {
+    let lines = server::stored_leases(&DataDir::take(data)?.inspect_log()?)?;
+    match output {
+        Output::Json => {
+            for line in &lines {
+                serde_json::to_writer(&mut *out, line).map_err(io::Error::from)?;
+                out.write_all(b"\n")?;
+            }
+        }
+        Output::Text => {
+            header(out)?;
+            for line in &lines {
+                row(out, line)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `dhcp-pod bootstrap-token`.
+pub fn bootstrap_token(
+    data: &Path,
+    file: &Path,
+    role: Option<Role>,
+    out: &mut impl Write,
+) -> Result<(), Error> {
+    let directory = DataDir::create(data)?;
+    if directory.has_log() {
+        return Err(Error::NotNew(data.to_owned()));
+    }
+    let volume_uid = match directory.volume_id()? {
+        Some(id) => id,
+        None => {
+            let id = random_id().map_err(|source| Error::File { path: "/dev/urandom".into(), source })?;
+            directory.set_volume_id(&id)?;
+            id
+        }
+    };
+    let token = BootstrapToken { pair_uid: None, volume_uid, role, issued_at: jiff::Timestamp::now() };
+    let mut text = serde_json::to_vec_pretty(&token).map_err(io::Error::from)?;
+    text.push(b'\n');
+    write_durably(file, &text, 0o600).map_err(|source| Error::File { path: file.to_owned(), source })?;
+    writeln!(out, "{} is good for one first start with --data {}", file.display(), data.display())?;
+    Ok(())
+}
+
+/// `dhcp-pod ctl`.
+pub async fn ctl(socket: &Path, question: Question, out: &mut impl Write) -> Result<(), Error> {
+    match question {
+        Question::Status { watch: true } => copy(socket, "/v1/status?watch=true", out).await,
+        Question::Status { watch: false } => {
+            let answer = ask(socket, "/v1/status").await?;
+            let status: serde_json::Value = serde_json::from_slice(&answer).map_err(io::Error::from)?;
+            serde_json::to_writer_pretty(&mut *out, &status).map_err(io::Error::from)?;
+            Ok(out.write_all(b"\n")?)
+        }
+        Question::Leases { output: Output::Json } => copy(socket, "/v1/leases", out).await,
+        Question::Leases { output: Output::Text } => {
+            header(out)?;
+            for line in ask(socket, "/v1/leases")
+                .await?
+                .split(|octet| *octet == b'\n')
+                .filter(|line| !line.is_empty())
+            {
+                row(out, &serde_json::from_slice(line).map_err(io::Error::from)?)?;
+            }
+            Ok(())
+        }
+        Question::Live => Ok(out.write_all(&ask(socket, "/livez").await?)?),
+        Question::Ready => Ok(out.write_all(&ask(socket, "/readyz").await?)?),
+    }
+}
+
+async fn ask(socket: &Path, path: &str) -> Result<Vec<u8>, Error> {
+    let answer = client::get(socket, path).await?;
+    if answer.status != 200 {
+        return Err(refused(&answer.body));
+    }
+    Ok(answer.body)
+}
+
+/// Prints the parts of an answer as they come.
+async fn copy(socket: &Path, path: &str, out: &mut impl Write) -> Result<(), Error> {
+    let mut refusal = Vec::new();
+    let status = client::stream(socket, path, &mut |status, part| {
+        if status != 200 {
+            refusal.extend_from_slice(part);
+            return Ok(());
+        }
+        out.write_all(part)?;
+        out.flush()
+    })
+    .await?;
+    if status == 200 { Ok(()) } else { Err(refused(&refusal)) }
+}
+
+/// The messages of a problem, without its JSON.
+fn refused(body: &[u8]) -> Error {
+    let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let messages =
+        problem["errors"].as_array().into_iter().flatten().filter_map(|fault| fault["message"].as_str());
+    let text = messages.collect::<Vec<_>>().join("; ");
+    Error::Answer(if text.is_empty() { String::from_utf8_lossy(body).trim().to_owned() } else { text })
+}
+
+fn header(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "{:<15} {:<9} {:<17} {:<20} HOSTNAME", "ADDRESS", "STATE", "HARDWARE", "ENDS")
+}
+
+fn row(out: &mut impl Write, line: &LeaseLine) -> io::Result<()> {
+    let ends = line.ends.map_or_else(|| "-".to_owned(), |ends| ends.to_string());
+    writeln!(
+        out,
+        "{:<15} {:<9} {:<17} {:<20} {}",
+        line.address,
+        line.state,
+        line.hardware_address.as_deref().unwrap_or("-"),
+        ends,
+        // A client chose the name; a terminal must not obey it.
+        line.hostname.as_deref().unwrap_or("-").escape_debug(),
+    )
+}
