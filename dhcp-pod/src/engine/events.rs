@@ -52,7 +52,9 @@ pub(super) fn log(event: &Event, brake: &Brake) {
         }
         Event::Configured { digest } => tracing::info!(digest, "another configuration is in force"),
         Event::StoreBehind { why } => {
-            tracing::warn!("the lease store may lack leases: {why}; no service until the partner has sent everything");
+            tracing::warn!(
+                "the lease store may lack leases: {why}; no service until the partner has sent everything"
+            );
         }
         Event::StorageFailed { why } => {
             tracing::error!(

@@ -1,4 +1,5 @@
 //! A link between two network namespaces that lives as long as its value.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::fs::File;
 use std::process::Command;
@@ -47,6 +48,13 @@ impl Lan {
             ip(&["-n", namespace, "addr", "add", address, "dev", "lan0"]);
         }
         Some(lan)
+    }
+
+    /// A program that will run in the server's namespace.
+    pub(crate) fn server_command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.server, program]);
+        command
     }
 
     /// Runs `ip` in the client's namespace.

@@ -1,0 +1,242 @@
+//! The process as its users meet it: exit codes, what it leaves behind, how it starts after trouble. What
+//! needs a network runs in a namespace and says that it was skipped where there is none.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output};
+use std::time::{Duration, Instant};
+
+use support::Lan;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dhcp-pod");
+const MANIFEST: &str = "
+apiVersion: dhcpfailover.io/v1alpha1
+kind: DhcpFailoverPair
+metadata: {name: lab, namespace: dhcp, generation: 7}
+spec:
+  mcltSeconds: 60
+  link: {security: Plain}
+  primary: {pod: {interface: lan0, address: 10.99.0.1}}
+  secondary: {pod: {interface: lan0, address: 10.99.0.2}}
+  subnets:
+    - cidr: 10.99.0.0/24
+      pools: [{first: 10.99.0.100, last: 10.99.0.199}]
+";
+
+/// A folder with a manifest, for one server.
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(manifest: &str) -> Self {
+        let place = Self(tempfile::tempdir().expect("temporary directory"));
+        place.write(manifest);
+        place
+    }
+
+    fn write(&self, manifest: &str) {
+        std::fs::write(self.path("pair.yaml"), manifest).expect("write");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `serve` as the primary; `command` names the program already.
+    fn serve(&self, mut command: Command) -> Command {
+        command.args(["serve", "--role", "primary", "--interface", "lan0", "--pair"]);
+        command.arg(self.path("pair.yaml")).arg("--data").arg(self.path("data"));
+        command.arg("--socket").arg(self.path("socket"));
+        command.stderr(std::fs::File::create(self.path("log")).expect("create"));
+        command
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn ctl(&self, question: &str) -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.args(["ctl", "--socket"]).arg(self.path("socket")).arg(question);
+        command.output().expect("runs")
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.ctl("status").stdout).unwrap_or_default()
+    }
+}
+
+struct Running(Child);
+
+impl Running {
+    /// Starts the server and waits until its engine moves.
+    fn start(lan: &Lan, place: &Place) -> Self {
+        let mut running = Self(place.serve(lan.server_command(PROGRAM)).spawn().expect("starts"));
+        let end = Instant::now() + Duration::from_secs(10);
+        while !place.ctl("live").status.success() {
+            let exit = running.0.try_wait().expect("waits");
+            assert!(exit.is_none() && Instant::now() < end, "{exit:?}: {}", place.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        running
+    }
+
+    /// SIGTERM, and how long it took.
+    fn stop(mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        // `ip netns exec` became the server itself.
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
+        (self.0.wait().expect("ends").code(), start.elapsed())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Only where a test failed before it stopped the server.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).output().expect("runs")
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn check_names_every_fault_with_its_path_and_ends_with_2() {
+    let place = Place::new(MANIFEST);
+    let pair = place.path("pair.yaml");
+    assert_eq!(run(&["check", "--pair", text(&pair)]).status.code(), Some(0));
+    place.write(
+        &MANIFEST
+            .replace("last: 10.99.0.199", "last: 10.98.0.199")
+            .replace("mcltSeconds: 60", "mcltSeconds: 0"),
+    );
+    let output = run(&["check", "--pair", text(&pair)]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("spec.mcltSeconds") && words.contains("spec.subnets[0].pools[0]"), "{words}");
+    assert_eq!(run(&["check"]).status.code(), Some(2), "a usage error");
+    assert_eq!(run(&["check", "--pair", "/nonexistent"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_bad_manifest_on_a_fresh_volume_ends_with_2_and_leaves_nothing_behind() {
+    let place = Place::new("no manifest");
+    let exit = place.serve(Command::new(PROGRAM)).status().expect("runs");
+    assert_eq!(exit.code(), Some(2), "{}", place.log());
+    assert!(place.log().contains("no earlier good configuration"), "{}", place.log());
+    assert!(!place.path("data").exists());
+}
+
+#[test]
+fn mutual_tls_without_certificates_is_a_usage_error() {
+    let place = Place::new(&MANIFEST.replace("Plain", "MutualTLS"));
+    assert_eq!(place.serve(Command::new(PROGRAM)).status().expect("runs").code(), Some(2));
+    assert!(place.log().contains("--tls-dir"), "{}", place.log());
+    let place = Place::new(MANIFEST);
+    let exit = place.serve(Command::new(PROGRAM)).args(["--admin", "10.99.0.1:8080"]).status().expect("runs");
+    assert_eq!(exit.code(), Some(2), "{}", place.log());
+}
+
+#[test]
+fn a_manifest_gone_bad_is_no_reason_to_stop_serving() {
+    let Some(lan) = Lan::new() else { return };
+    let place = Place::new(MANIFEST);
+    let running = Running::start(&lan, &place);
+    let digest = place.status()["configDigest"].clone();
+    assert!(digest.is_string(), "{}", place.log());
+    assert_eq!(running.stop().0, Some(0), "{}", place.log());
+
+    place.write("no manifest");
+    let running = Running::start(&lan, &place);
+    assert!(place.log().contains("LAST GOOD CONFIGURATION"), "{}", place.log());
+    let status = place.status();
+    assert_eq!(status["configDigest"], digest);
+    assert!(status["configError"].is_string(), "{status}");
+    assert_eq!(running.stop().0, Some(0));
+
+    // Nor is a volume that holds a store a fresh one when the manifest is gone altogether.
+    std::fs::remove_file(place.path("pair.yaml")).expect("removed");
+    let running = Running::start(&lan, &place);
+    assert_eq!(place.status()["configDigest"], digest);
+    assert_eq!(running.stop().0, Some(0));
+}
+
+#[test]
+fn sigterm_ends_a_lonely_server_at_once_and_with_0() {
+    let Some(lan) = Lan::new() else { return };
+    let place = Place::new(MANIFEST);
+    let (code, took) = Running::start(&lan, &place).stop();
+    assert_eq!(code, Some(0), "{}", place.log());
+    assert!(took < Duration::from_secs(2), "{took:?}: {}", place.log());
+}
+
+#[test]
+fn a_store_in_use_is_for_nobody_else_and_a_stopped_one_can_be_listed() {
+    let Some(lan) = Lan::new() else { return };
+    let place = Place::new(MANIFEST);
+    let running = Running::start(&lan, &place);
+    let data = place.path("data");
+    let listed = run(&["leases", "--data", text(&data), "-o", "json"]);
+    assert_eq!(listed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&listed.stderr).contains("in use"), "{listed:?}");
+    assert_eq!(place.ctl("leases").stdout.split(|octet| *octet == b'\n').count(), 101);
+    assert_eq!(running.stop().0, Some(0));
+
+    let listed = run(&["leases", "--data", text(&data), "-o", "json"]);
+    assert!(listed.status.success(), "{listed:?}");
+    let lines: Vec<serde_json::Value> = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(lines.len(), 100, "every address of the pool");
+    assert_eq!(lines[0]["address"], "10.99.0.100");
+    assert!(!place.ctl("status").status.success(), "nobody listens any more");
+}
+
+#[test]
+fn a_corrupt_store_stops_the_server_with_file_and_offset() {
+    let Some(lan) = Lan::new() else { return };
+    let place = Place::new(MANIFEST);
+    assert_eq!(Running::start(&lan, &place).stop().0, Some(0));
+    let segment = std::fs::read_dir(place.path("data/log"))
+        .expect("listed")
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| !path.ends_with("reserve"))
+        .expect("a segment");
+    let mut bytes = std::fs::read(&segment).expect("read");
+    bytes[100] ^= 1;
+    std::fs::write(&segment, &bytes).expect("written");
+    let exit = place.serve(lan.server_command(PROGRAM)).status().expect("runs");
+    assert_eq!(exit.code(), Some(1), "{}", place.log());
+    let name = segment.file_name().and_then(|name| name.to_str()).expect("a name");
+    assert!(place.log().contains(name) && place.log().contains("at octet"), "{}", place.log());
+    assert_eq!(std::fs::read(&segment).expect("read"), bytes, "nothing was changed");
+}
+
+#[test]
+fn a_token_makes_a_new_pair_of_an_empty_volume_and_of_no_other() {
+    let Some(lan) = Lan::new() else { return };
+    let place = Place::new(MANIFEST);
+    let (data, token) = (place.path("data"), place.path("token"));
+    let made = run(&["bootstrap-token", "--data", text(&data), "--out", text(&token)]);
+    assert!(made.status.success(), "{made:?}");
+    let mut command = place.serve(lan.server_command(PROGRAM));
+    let running = Running(command.arg("--bootstrap-token").arg(&token).spawn().expect("starts"));
+    let end = Instant::now() + Duration::from_secs(10);
+    while !place.ctl("ready").status.success() {
+        assert!(Instant::now() < end, "a new primary serves alone: {}", place.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(place.status()["state"], "PartnerDown");
+    assert_eq!(running.stop().0, Some(0));
+    let again = run(&["bootstrap-token", "--data", text(&data), "--out", text(&token)]);
+    assert_eq!(again.status.code(), Some(1), "the volume is not new any more: {again:?}");
+}
