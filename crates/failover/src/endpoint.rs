@@ -171,7 +171,8 @@ impl Endpoint {
         let to = on_start(endpoint.record.state, endpoint.record.previous);
         if to != endpoint.record.state {
             if to == State::Recover {
-                endpoint.record.failed_at = Some(last_operational);
+                // A later one is that of a recovery which only paused.
+                endpoint.record.failed_at = endpoint.record.failed_at.max(Some(last_operational));
             }
             endpoint.enter(to, "start", ctx);
         }
@@ -186,10 +187,10 @@ impl Endpoint {
     pub fn compare_stores(&mut self, progress: Progress, ctx: Context) {
         let announced = self.announced();
         if progress.known_of_partner > announced {
-            self.record.stamp = StateStamp {
-                epoch: self.record.stamp.epoch.max(progress.known_of_partner.epoch + 1),
-                transition: 0,
-            };
+            let epoch = progress.known_of_partner.epoch + 1;
+            if epoch > self.record.stamp.epoch {
+                self.record.stamp = StateStamp { epoch, transition: 0 };
+            }
             self.actions.push_back(Action::Behind(format!(
                 "the store holds {}/{} but the partner saw {}/{}: fetching everything from the partner",
                 announced.epoch,
@@ -197,12 +198,7 @@ impl Endpoint {
                 progress.known_of_partner.epoch,
                 progress.known_of_partner.lsn
             )));
-            self.starting = None;
-            if !self.record.data_lost {
-                self.record.failed_at = Some(ctx.now.wall);
-            }
-            self.record.data_lost = true;
-            self.enter(State::Recover, "the store is behind what the partner knows", ctx);
+            self.recover_everything("the store is behind what the partner knows", ctx);
         }
         self.record.unconfirmed = None;
         self.record_changed = true;
@@ -268,7 +264,13 @@ impl Endpoint {
             // The partner left the state for which the request was made (H-25).
             self.forget_request();
         }
-        if self.starting.is_some() {
+        if self.serves_by_token() && is_integrated(state) {
+            self.actions.push_back(Action::Behind(format!(
+                "the bootstrap token said that the pair is new, but the partner is in {state}: fetching \
+                 everything from the partner"
+            )));
+            self.recover_everything("the partner knows a past of this pair", ctx);
+        } else if self.starting.is_some() {
             self.finish_start(state, startup, since, ctx);
         } else if first || !same {
             self.apply(on_partner_state(self.record.state, state, startup), ctx);
@@ -521,6 +523,23 @@ impl Endpoint {
             .unwrap_or(StoreStamp { epoch: self.record.stamp.epoch, lsn: api::identity::Lsn(u64::MAX) })
     }
 
+    /// In PartnerDown by a bootstrap token alone, never in Normal since.
+    fn serves_by_token(&self) -> bool {
+        let Record { state, token_burnt, integrated, failed_at, .. } = &self.record;
+        *state == State::PartnerDown && *token_burnt && !integrated && failed_at.is_none()
+    }
+
+    /// The store is not what it should be: everything comes from the partner, and what this server may
+    /// have granted is waited for.
+    fn recover_everything(&mut self, why: &'static str, ctx: Context) {
+        self.starting = None;
+        if !self.record.data_lost {
+            self.record.failed_at = Some(ctx.now.wall);
+        }
+        self.record.data_lost = true;
+        self.enter(State::Recover, why, ctx);
+    }
+
     fn leads_to_normal(&self, partner: State) -> bool {
         matches!(
             (self.record.state, partner),
@@ -653,5 +672,25 @@ impl Endpoint {
             | State::ConflictDone
             | State::RecoverWait => {}
         }
+    }
+}
+
+/// Whether a partner in this state has been in Normal with us (`spec/failover-protocol.md` §12.2, BT-4).
+/// Those of a first contact and of a stop say nothing.
+fn is_integrated(partner: State) -> bool {
+    match partner {
+        State::Normal
+        | State::CommunicationsInterrupted
+        | State::PartnerDown
+        | State::PotentialConflict
+        | State::ResolutionInterrupted
+        | State::ConflictDone => true,
+        State::Unknown
+        | State::Startup
+        | State::Recover
+        | State::Paused
+        | State::Shutdown
+        | State::RecoverDone
+        | State::RecoverWait => false,
     }
 }

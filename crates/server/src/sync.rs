@@ -29,6 +29,8 @@ pub(crate) struct Exchange {
     pub(crate) barrier: Option<Barrier>,
     /// When the partner rejected the present state of an address.
     rejected_at: BTreeMap<Ipv4Addr, Mono>,
+    /// When what we rejected as too early may be told again: then we ask for it (HU-9).
+    ask_at: Option<UnixTime>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
     amnesia: bool,
 }
@@ -175,7 +177,7 @@ impl Server {
     pub(crate) fn answer_updates(&mut self, now: Now, xid: u32, all: bool) {
         if all && self.endpoint.record().integrated && !self.exchange.amnesia {
             self.exchange.amnesia = true;
-            self.hold_for_amnesia();
+            self.hold_for_amnesia(now);
         }
         let todo: BTreeSet<Ipv4Addr> = self
             .table
@@ -237,6 +239,15 @@ impl Server {
                 let lease = Lease { sync: Sync::Due, ..lease.clone() };
                 self.commit(lease);
             }
+        }
+    }
+
+    /// Asks for what was rejected as too early once it is not too early any more.
+    pub(crate) fn ask_again(&mut self, now: Now) {
+        let due = self.exchange.ask_at.is_some_and(|at| now.wall >= at);
+        if due && self.endpoint.record().state == State::Normal && self.exchange.request.is_none() {
+            self.exchange.ask_at = None;
+            self.request_updates(now, false);
         }
     }
 
@@ -373,6 +384,10 @@ impl Server {
         let lease = match verdict {
             Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => lease,
             Verdict::Reject(reason, text) => {
+                if reason == RejectReason::OutdatedBindingInformation && mine.status == Status::Active {
+                    let over = mine.held_until.max(mine.hold_until) + judge.guard + Seconds(1);
+                    self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
+                }
                 self.counters.add("updates_rejected", reject_label(reason), 1);
                 if reason != RejectReason::LessCriticalBindingInformation {
                     let why = format!("{reason}: {text}");

@@ -31,6 +31,7 @@ impl Server {
         self.free_after_waits(now);
         self.restore_abandoned(now);
         self.retry_rejected(now);
+        self.ask_again(now);
         self.tick_balance(now);
         self.check_barrier(now, None);
     }
@@ -69,9 +70,13 @@ impl Server {
 
     /// The partner lost its data: what it promised or acknowledged counts for no grant any more, and its
     /// leases are held as long as it may have renewed them (§8).
-    pub(crate) fn hold_for_amnesia(&mut self) {
+    pub(crate) fn hold_for_amnesia(&mut self, now: Now) {
         let mclt = self.max_lead.for_waits();
-        self.rewrite(|lease| binding::partner_lost_data(&binding::amnesia_hold(lease, mclt)));
+        self.rewrite(|lease| {
+            let held = binding::amnesia_hold(lease, mclt);
+            let held = binding::revive_for_amnesia(&held, now.wall).unwrap_or(held);
+            binding::partner_lost_data(&held)
+        });
     }
 
     fn rewrite(&mut self, change: impl Fn(&Lease) -> Lease) {

@@ -66,6 +66,22 @@ pub fn partner_lost_data(lease: &Lease) -> Lease {
     }
 }
 
+/// When the partner lost its data: a lease that ended here while the link was down, and that the partner
+/// may have renewed or granted anew, is held as Active again until that is over. The partner agrees to
+/// anything now, so a parked status would not keep the address from other clients there.
+///
+/// Call it after [`amnesia_hold`]. `None` if this one may end.
+#[must_use]
+pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
+    let ended = matches!(lease.status, Status::Expired | Status::Released);
+    (ended && lease.client.is_some() && lease.hold_until > now).then(|| Lease {
+        status: Status::Active,
+        held_until: lease.held_until.max(lease.hold_until),
+        sync: Sync::Due,
+        ..lease.clone()
+    })
+}
+
 /// How long an address that an ISC secondary ended is kept from other clients, with the link up (§6.1).
 pub const QUARANTINE: Seconds = Seconds(10);
 

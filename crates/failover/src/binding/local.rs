@@ -228,6 +228,10 @@ pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     if lease.flags.reserved || !is_own(lease, here.role) {
         return Err(Denied::NotOwn);
     }
+    // The partner knows nothing of the hold: it would lease the address at once.
+    if lease.hold_until > UnixTime::ZERO && here.now < lease.hold_until + here.guard {
+        return Err(Denied::TooEarly);
+    }
     let status = match here.role {
         Role::Primary => Status::Backup,
         Role::Secondary => Status::Free,
@@ -287,8 +291,12 @@ pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result
     if !may {
         return Err(Denied::NotServing);
     }
-    let end = (lease.starts + timeout).max(lease.held_until).max(lease.hold_until);
-    if here.now < end { Err(Denied::TooEarly) } else { Ok(changed(lease, Status::Reset, here)) }
+    // Strictly after what a client may believe in, as time is cut to whole seconds.
+    let held = here.now <= lease.held_until.max(lease.hold_until) + here.guard;
+    if held || here.now < lease.starts + timeout {
+        return Err(Denied::TooEarly);
+    }
+    Ok(changed(lease, Status::Reset, here))
 }
 
 /// An operator ends a binding, at the operator's word that nobody uses the address.

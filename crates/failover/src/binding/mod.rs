@@ -24,7 +24,8 @@ use crate::wire::{BindingUpdate, RejectReason};
 
 pub use duel::winner;
 pub use hold::{
-    QUARANTINE, amnesia_hold, end_quarantine, freeze, partner_lost_data, prolong_quarantine, thaw,
+    QUARANTINE, amnesia_hold, end_quarantine, freeze, partner_lost_data, prolong_quarantine,
+    revive_for_amnesia, thaw,
 };
 pub use judge::judge;
 pub use local::{

@@ -279,6 +279,14 @@ fn a_declined_address_has_no_client_and_ends_by_time() {
     let lease = decline(&agreed(mine(Status::Active)), &client(1), &ctx).expect("its own");
     assert_eq!((lease.status, &lease.client, lease.sync), (Status::Abandoned, &None, Sync::Due));
     assert_eq!(lease.held_until, t(450));
+    ctx.here.now = t(450 + 86_400);
+    let untold = abandoned_timeout(&lease, &ctx.here, Seconds(86_400));
+    assert_eq!(
+        untold,
+        Err(Denied::NotServing),
+        "the partner may have leased it since, and has its say first"
+    );
+    let lease = agreed(lease);
     ctx.here.now = t(450 + 86_399);
     assert_eq!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)), Err(Denied::TooEarly));
     ctx.here.now = t(450 + 86_400);
@@ -288,6 +296,8 @@ fn a_declined_address_has_no_client_and_ends_by_time() {
     assert_eq!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)), Err(Denied::NotServing));
     ctx.here.state = State::PartnerDown;
     assert!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)).is_ok());
+    ctx.here.state = State::CommunicationsInterrupted;
+    assert_eq!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)), Err(Denied::NotServing));
 }
 
 #[test]

@@ -258,10 +258,9 @@ impl World {
         let partner = &self.nodes[1 - at].lease;
         // What it has ended but not yet agreed upon it still waits for.
         let held = match partner.status {
-            Status::Active | Status::Expired | Status::Released | Status::Reset => {
-                partner.client == granted.client
-            }
-            Status::Abandoned => true,
+            Status::Active | Status::Expired | Status::Released => partner.client == granted.client,
+            // Their client is forgotten, not what it was promised.
+            Status::Abandoned | Status::Reset => true,
             Status::Free | Status::Backup => false,
         };
         let potential =
@@ -329,7 +328,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn two_of_ours_never_give_one_address_to_two_clients_and_agree_in_the_end(

@@ -117,6 +117,17 @@ fn cf_2_a_release_counts_only_if_it_came_after_the_last_contact() {
 }
 
 #[test]
+fn a_client_may_have_its_lease_and_release_it_at_the_partner_within_one_second() {
+    let mut learned = mine(Status::Active);
+    learned.cltt_from_partner = true;
+    for (contact, expected) in [(99, Some(15)), (100, None), (101, None)] {
+        let update = seen(contact, update(Status::Released));
+        let verdict = judge(&learned, &update, &ctx(Role::Secondary, Dialect::Own));
+        assert_eq!(number(&verdict), expected, "{contact}");
+    }
+}
+
+#[test]
 fn cf_2_isc_says_the_grant_and_not_the_release_so_only_its_own_contact_may_be_equal() {
     let update = seen(100, update(Status::Released));
     let verdict = verdict(Status::Active, &update, 450, Role::Primary, Dialect::Isc);
