@@ -170,8 +170,8 @@ impl Endpoint {
         }
         let to = on_start(endpoint.record.state, endpoint.record.previous);
         if to != endpoint.record.state {
-            if to == State::Recover {
-                // A later one is that of a recovery which only paused.
+            // A recovery that only paused goes on with its own time.
+            if to == State::Recover && endpoint.record.state != State::Paused {
                 endpoint.record.failed_at = endpoint.record.failed_at.max(Some(last_operational));
             }
             endpoint.enter(to, "start", ctx);
@@ -264,7 +264,7 @@ impl Endpoint {
             // The partner left the state for which the request was made (H-25).
             self.forget_request();
         }
-        if self.serves_by_token() && is_integrated(state) {
+        if self.token_is_refuted_by(state) {
             self.actions.push_back(Action::Behind(format!(
                 "the bootstrap token said that the pair is new, but the partner is in {state}: fetching \
                  everything from the partner"
@@ -523,10 +523,29 @@ impl Endpoint {
             .unwrap_or(StoreStamp { epoch: self.record.stamp.epoch, lsn: api::identity::Lsn(u64::MAX) })
     }
 
-    /// In PartnerDown by a bootstrap token alone, never in Normal since.
-    fn serves_by_token(&self) -> bool {
+    /// Whether a partner in this state has been in Normal with a server of ours, which the bootstrap token
+    /// called brand-new (`spec/failover-protocol.md` §12.2, BT-4). The states of a first contact and of a
+    /// stop say nothing.
+    fn token_is_refuted_by(&self, partner: State) -> bool {
         let Record { state, token_burnt, integrated, failed_at, .. } = &self.record;
-        *state == State::PartnerDown && *token_burnt && !integrated && failed_at.is_none()
+        let by_token = *token_burnt && !integrated && failed_at.is_none();
+        let refuted = match partner {
+            State::Normal
+            | State::CommunicationsInterrupted
+            | State::PotentialConflict
+            | State::ResolutionInterrupted
+            | State::ConflictDone => matches!(state, State::PartnerDown | State::Recover),
+            // That of a primary with a token.
+            State::PartnerDown => *state == State::PartnerDown,
+            State::Unknown
+            | State::Startup
+            | State::Recover
+            | State::Paused
+            | State::Shutdown
+            | State::RecoverDone
+            | State::RecoverWait => false,
+        };
+        by_token && refuted
     }
 
     /// The store is not what it should be: everything comes from the partner, and what this server may
@@ -672,25 +691,5 @@ impl Endpoint {
             | State::ConflictDone
             | State::RecoverWait => {}
         }
-    }
-}
-
-/// Whether a partner in this state has been in Normal with us (`spec/failover-protocol.md` §12.2, BT-4).
-/// Those of a first contact and of a stop say nothing.
-fn is_integrated(partner: State) -> bool {
-    match partner {
-        State::Normal
-        | State::CommunicationsInterrupted
-        | State::PartnerDown
-        | State::PotentialConflict
-        | State::ResolutionInterrupted
-        | State::ConflictDone => true,
-        State::Unknown
-        | State::Startup
-        | State::Recover
-        | State::Paused
-        | State::Shutdown
-        | State::RecoverDone
-        | State::RecoverWait => false,
     }
 }

@@ -73,9 +73,19 @@ pub fn partner_lost_data(lease: &Lease) -> Lease {
 /// Call it after [`amnesia_hold`]. `None` if this one may end.
 #[must_use]
 pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
-    let ended = matches!(lease.status, Status::Expired | Status::Released);
-    (ended && lease.client.is_some() && lease.hold_until > now).then(|| Lease {
-        status: Status::Active,
+    let status = match lease.status {
+        Status::Expired | Status::Released if lease.client.is_some() => Status::Active,
+        // Its client may have come back for it at the partner; the end travels with the update.
+        Status::Abandoned => Status::Abandoned,
+        Status::Expired
+        | Status::Released
+        | Status::Free
+        | Status::Active
+        | Status::Reset
+        | Status::Backup => return None,
+    };
+    (lease.hold_until > now).then(|| Lease {
+        status,
         held_until: lease.held_until.max(lease.hold_until),
         sync: Sync::Due,
         ..lease.clone()
