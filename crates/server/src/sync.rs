@@ -362,9 +362,10 @@ impl Server {
         let heard = self.endpoint.heard();
         let known = self.table.get(address);
         let fallback = Lease::new(address);
+        let guard = self.guard();
         let judge = Judge {
             now: now.wall,
-            guard: self.guard(),
+            guard,
             role: self.role,
             dialect,
             mclt: self.max_lead.for_waits(),
@@ -381,11 +382,19 @@ impl Server {
         };
         let mine = known.unwrap_or(&fallback);
         let verdict = binding::judge(mine, update, &judge);
+        let lost_duel =
+            !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
+        if lost_duel && let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
+            // The partner's copy won, even if it is refused for another reason: the answer to ours only
+            // frees the window.
+            in_flight.void = true;
+            self.exchange.by_address.remove(&address);
+        }
         let lease = match verdict {
             Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => lease,
             Verdict::Reject(reason, text) => {
                 if reason == RejectReason::OutdatedBindingInformation && mine.status == Status::Active {
-                    let over = mine.held_until.max(mine.hold_until) + judge.guard + Seconds(1);
+                    let over = mine.held_until.max(mine.hold_until) + guard + Seconds(1);
                     self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
                 }
                 self.counters.add("updates_rejected", reject_label(reason), 1);
@@ -406,11 +415,6 @@ impl Server {
                 class: "conflict",
                 text: format!("{address} was held by {loser}; the partner's client keeps it"),
             });
-        }
-        if let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
-            // The partner's copy won the duel; ours is answered to free the window only.
-            in_flight.void = true;
-            self.exchange.by_address.remove(&address);
         }
         self.commit(lease);
         None
