@@ -78,7 +78,7 @@ pub async fn stream(
         .await
         .map_err(|source| Error::Connect { path: socket.to_owned(), source })?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
+    crate::task::spawn(connection);
     let request = Request::get(path)
         .header("host", "localhost")
         .body(Empty::<Bytes>::new())

@@ -1,5 +1,6 @@
 //! How the rest of the process speaks to the engine.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,8 +24,8 @@ pub enum Request {
     Command(Box<Command>, oneshot::Sender<Answer>),
     /// A configuration was refused before it came to the core: show that in status.
     ConfigRefused(String),
-    /// Lines of the lease listing, from a position on.
-    Leases(usize, oneshot::Sender<Vec<LeaseLine>>),
+    /// Lines of the lease listing, those after an address if one is given.
+    Leases(Option<Ipv4Addr>, oneshot::Sender<Vec<LeaseLine>>),
 }
 
 /// Why the engine did not answer.
@@ -87,10 +88,10 @@ impl Handle {
         answer.await.map_err(|_| Error::Gone)
     }
 
-    /// Lines of the lease listing from position `from` on; none at its end.
-    pub async fn leases(&self, from: usize) -> Result<Vec<LeaseLine>, Error> {
+    /// Lines of the lease listing that follow an address, or the first ones; none at its end.
+    pub async fn leases(&self, after: Option<Ipv4Addr>) -> Result<Vec<LeaseLine>, Error> {
         let (sender, lines) = oneshot::channel();
-        self.ask(Request::Leases(from, sender))?;
+        self.ask(Request::Leases(after, sender))?;
         lines.await.map_err(|_| Error::Gone)
     }
 

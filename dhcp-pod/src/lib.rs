@@ -17,6 +17,7 @@ pub mod net;
 pub mod serve;
 pub mod snapshot;
 pub mod store;
+pub mod task;
 pub mod tls;
 pub mod tools;
 pub mod wake;

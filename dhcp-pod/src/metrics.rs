@@ -147,26 +147,34 @@ impl Collector for SnapshotCollector {
 
 /// (name, label, help) of the families that the server core and the driver count.
 const COUNTERS: &[(&str, &str, &str)] = &[
+    ("addresses_given", "occasion", "Free addresses given to the partner."),
+    ("addresses_received", "occasion", "Free addresses that the partner gave."),
+    ("addresses_reclaimed", "occasion", "Free addresses taken back from the partner."),
     ("admin_requests", "code", "Requests to the admin API by class of their answer."),
+    ("allocation_failures", "reason", "Clients for which no address was found."),
     (
         "certificate_warnings",
         "kind",
-        "Certificates accepted although something is wrong, and files that could not be read.",
+        "Certificates accepted although something is wrong, and files that could not be used.",
     ),
+    ("engine_stalls", "reason", "Turns in which nothing was read because too much waits already."),
     ("failover_messages_received", "type", "Messages received from the partner."),
     ("failover_messages_sent", "type", "Messages handed to the socket towards the partner."),
+    ("leases_expired", "by", "Leases that ended without a word of their client."),
     ("link_attempts", "outcome", "Connections with the partner, dialled and accepted, by outcome."),
     ("link_losses", "reason", "Connections with the partner that were lost."),
     ("link_refusals", "reason", "Connections refused, by us or by the partner."),
     (
         "packets_dropped",
         "reason",
-        "Packets that were not answered because something was wrong with them, or for want of room.",
+        "Packets that were not answered: faulty, for the partner, or one too many.",
     ),
     ("packets_received", "type", "DHCP packets received."),
     ("replies_dropped", "reason", "Replies that did not leave."),
     ("replies_sent", "type", "Replies handed to the kernel."),
     ("state_changes", "state", "Times that the server entered a failover state."),
+    ("updates_rejected", "reason", "Updates of the partner that this server rejected."),
+    ("updates_rejected_by_partner", "reason", "Updates that the partner rejected."),
 ];
 
 fn counters(counts: &Counts, families: &mut Vec<MetricFamily>) {

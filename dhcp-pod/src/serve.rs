@@ -210,9 +210,9 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
         .map_err(system("starting the control side"))?;
     let outcome = runtime.block_on(async {
         if let Some(certificates) = &certificates {
-            tokio::spawn(certificates.clone().follow());
+            crate::task::spawn(certificates.clone().follow());
         }
-        tokio::spawn(link.run());
+        crate::task::spawn(link.run());
         let router = admin::router(Admin { engine: handle.clone(), metrics });
         if let Some(path) = &arguments.socket {
             admin::serve_unix(path, router.clone())?;
@@ -275,24 +275,38 @@ fn choose(
     given: Result<(PairManifest, PairConfig), manifest::Error>,
     entries: &[Entry],
 ) -> Result<Chosen, Error> {
-    let source = match given {
-        Ok((manifest, config)) => return Ok(Chosen { manifest, config, config_error: None }),
-        Err(source) => source,
-    };
     // It was good once; what has become stricter since then is no reason to leave clients alone.
     let last = Server::stored_manifest(entries)
         .and_then(|manifest| PairConfig::new(&manifest).ok().map(|config| (manifest, config)));
-    let Some((manifest, config)) = last else {
-        return Err(Error::Manifest { path: path.to_owned(), source });
-    };
-    tracing::error!(
-        "{} cannot be used: {source}. STARTING FROM THE LAST GOOD CONFIGURATION on the lease volume (generation {}); \
-         repair the manifest",
-        path.display(),
-        config.generation.map_or_else(|| "unknown".to_owned(), |generation| generation.to_string()),
-    );
-    let config_error = Some(format!("{} at the start: {source}", path.display()));
-    Ok(Chosen { manifest, config, config_error })
+    match (given, last) {
+        // A ConfigMap reaches a pod up to minutes after the operator has pushed the same configuration.
+        (Ok((_, given)), Some((manifest, config))) if is_later(&config, &given) => {
+            tracing::info!(
+                "{} is older than the configuration on the lease volume, which stays in force",
+                path.display()
+            );
+            Ok(Chosen { manifest, config, config_error: None })
+        }
+        (Ok((manifest, config)), _) => Ok(Chosen { manifest, config, config_error: None }),
+        (Err(source), Some((manifest, config))) => {
+            let generation =
+                config.generation.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
+            tracing::error!(
+                "{} cannot be used: {source}. STARTING FROM THE LAST GOOD CONFIGURATION on the lease volume \
+                 (generation {generation}); repair the manifest",
+                path.display(),
+            );
+            let config_error = Some(format!("{} at the start: {source}", path.display()));
+            Ok(Chosen { manifest, config, config_error })
+        }
+        (Err(source), None) => Err(Error::Manifest { path: path.to_owned(), source }),
+    }
+}
+
+/// Whether one configuration is of a later generation of the same object than another. Only an API server
+/// counts generations; bare manifests are never older or later.
+fn is_later(one: &PairConfig, other: &PairConfig) -> bool {
+    one.uid.is_some() && one.uid == other.uid && one.generation > other.generation
 }
 
 fn read_manifest(path: &Path) -> Result<(PairManifest, PairConfig), manifest::Error> {
@@ -428,4 +442,37 @@ fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<thr
         .name(name.to_owned())
         .spawn(work)
         .map_err(|source| Error::System { step: "starting a thread", source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::tests::MANIFEST;
+
+    fn config(uid: &str, generation: i64) -> PairConfig {
+        let metadata = format!("metadata: {{uid: {uid}, generation: {generation}, ");
+        let text = MANIFEST.replace("metadata: {", &metadata).replace(", generation: 3", "");
+        manifest::parse(text.as_bytes()).expect("valid").1
+    }
+
+    #[test]
+    fn only_a_later_generation_of_the_same_object_outranks_the_mounted_manifest() {
+        assert!(is_later(&config("a", 8), &config("a", 7)));
+        assert!(!is_later(&config("a", 7), &config("a", 7)));
+        assert!(!is_later(&config("a", 6), &config("a", 7)));
+        assert!(!is_later(&config("b", 8), &config("a", 7)), "the pair was deleted and made again");
+        let bare = manifest::parse(MANIFEST.as_bytes()).expect("valid").1;
+        assert!(!is_later(&bare, &bare));
+    }
+
+    #[test]
+    fn a_token_that_cannot_be_read_is_no_token() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("token");
+        assert_eq!(read_token(&path), None);
+        std::fs::write(&path, "{}").expect("write");
+        assert_eq!(read_token(&path), None);
+        std::fs::write(&path, r#"{"volumeUid": "v", "issuedAt": "2026-11-22T09:20:00Z"}"#).expect("write");
+        assert_eq!(read_token(&path).map(|token| token.volume_uid), Some("v".to_owned()));
+    }
 }

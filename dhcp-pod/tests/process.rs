@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
+use api::identity::Role;
 use support::Lan;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dhcp-pod");
@@ -43,8 +44,12 @@ impl Place {
     }
 
     /// `serve` as the primary; `command` names the program already.
-    fn serve(&self, mut command: Command) -> Command {
-        command.args(["serve", "--role", "primary", "--interface", "lan0", "--pair"]);
+    fn serve(&self, command: Command) -> Command {
+        self.serve_as("primary", command)
+    }
+
+    fn serve_as(&self, role: &str, mut command: Command) -> Command {
+        command.args(["serve", "--role", role, "--interface", "lan0", "--pair"]);
         command.arg(self.path("pair.yaml")).arg("--data").arg(self.path("data"));
         command.arg("--socket").arg(self.path("socket"));
         command.stderr(std::fs::File::create(self.path("log")).expect("create"));
@@ -71,7 +76,11 @@ struct Running(Child);
 impl Running {
     /// Starts the server and waits until its engine moves.
     fn start(lan: &Lan, place: &Place) -> Self {
-        let mut running = Self(place.serve(lan.server_command(PROGRAM)).spawn().expect("starts"));
+        Self::spawn(place.serve(lan.server_command(PROGRAM)), place)
+    }
+
+    fn spawn(mut command: Command, place: &Place) -> Self {
+        let mut running = Self(command.spawn().expect("starts"));
         let end = Instant::now() + Duration::from_secs(10);
         while !place.ctl("live").status.success() {
             let exit = running.0.try_wait().expect("waits");
@@ -239,4 +248,72 @@ fn a_token_makes_a_new_pair_of_an_empty_volume_and_of_no_other() {
     assert_eq!(running.stop().0, Some(0));
     let again = run(&["bootstrap-token", "--data", text(&data), "--out", text(&token)]);
     assert_eq!(again.status.code(), Some(1), "the volume is not new any more: {again:?}");
+}
+
+/// Certificates of both servers, in folders named after their roles.
+fn certificates(directory: &Path) {
+    let authority_key = rcgen::KeyPair::generate().expect("key");
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).expect("signed").pem();
+    let issuer = rcgen::Issuer::new(params, authority_key);
+    for role in [Role::Primary, Role::Secondary] {
+        let name = api::tls::server_name("dhcp", "lab", role);
+        let key = rcgen::KeyPair::generate().expect("key");
+        let params = rcgen::CertificateParams::new([name]).expect("a name");
+        let certificate = params.signed_by(&key, &issuer).expect("signed");
+        let folder = directory.join(role.as_str());
+        std::fs::create_dir_all(&folder).expect("made");
+        std::fs::write(folder.join(api::tls::CERTIFICATE_FILE), certificate.pem()).expect("written");
+        std::fs::write(folder.join(api::tls::KEY_FILE), key.serialize_pem()).expect("written");
+        std::fs::write(folder.join(api::tls::CA_FILE), &authority).expect("written");
+    }
+}
+
+fn wait_for_state(place: &Place, state: &str, patience: Duration) {
+    let end = Instant::now() + patience;
+    while place.status()["state"] != state {
+        assert!(Instant::now() < end, "not {state}: {}\n{}", place.status(), place.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_new_pair_over_tls_reaches_normal_and_comes_back_after_a_kill_and_after_a_stop() {
+    let Some(lan) = Lan::new() else { return };
+    let manifest = MANIFEST.replace("Plain", "MutualTLS");
+    let (one, two) = (Place::new(&manifest), Place::new(&manifest));
+    certificates(one.0.path());
+    let start = |place: &Place, role: Role| {
+        let program =
+            if role == Role::Primary { lan.server_command(PROGRAM) } else { lan.client_command(PROGRAM) };
+        let mut command = place.serve_as(role.as_str(), program);
+        command.arg("--bootstrap-token").arg(place.path("token"));
+        command.arg("--tls-dir").arg(one.path(role.as_str()));
+        Running::spawn(command, place)
+    };
+    for place in [&one, &two] {
+        let (data, token) = (place.path("data"), place.path("token"));
+        assert!(run(&["bootstrap-token", "--data", text(&data), "--out", text(&token)]).status.success());
+    }
+    let patience = Duration::from_secs(20);
+    let mut primary = start(&one, Role::Primary);
+    let secondary = start(&two, Role::Secondary);
+    wait_for_state(&one, "Normal", patience);
+    wait_for_state(&two, "Normal", patience);
+
+    primary.0.kill().expect("killed");
+    wait_for_state(&two, "CommunicationsInterrupted", patience);
+    drop(primary);
+    let primary = start(&one, Role::Primary);
+    wait_for_state(&one, "Normal", patience);
+    wait_for_state(&two, "Normal", patience);
+
+    // A stop in good order is told to the partner, which need not wait to miss anything.
+    let (code, took) = secondary.stop();
+    assert_eq!(code, Some(0), "{}", two.log());
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    wait_for_state(&one, "CommunicationsInterrupted", Duration::from_secs(1));
+    assert_eq!(one.status()["partnerState"], "Paused");
+    assert_eq!(primary.stop().0, Some(0));
 }

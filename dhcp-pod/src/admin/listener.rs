@@ -72,13 +72,13 @@ pub fn serve_unix(path: &Path, router: Router) -> Result<(), Error> {
     let listener = UnixListener::bind(&new).map_err(failed)?;
     std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     std::fs::rename(&new, path).map_err(failed)?;
-    tokio::spawn(async move {
+    crate::task::spawn(async move {
         let (permits, brake) = limits();
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let (router, permit) = (router.clone(), permits.clone().try_acquire_owned());
-                    tokio::spawn(async move {
+                    crate::task::spawn(async move {
                         if let Ok(permit) = permit {
                             speak(stream, router, permit).await;
                         }
@@ -107,7 +107,7 @@ pub fn serve_tcp(
     socket.bind(address).map_err(failed)?;
     let listener = socket.listen(128).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    tokio::spawn(accept_tcp(listener, router, certificates));
+    crate::task::spawn(accept_tcp(listener, router, certificates));
     Ok(bound)
 }
 
@@ -129,7 +129,7 @@ async fn accept_tcp(listener: TcpListener, router: Router, certificates: Option<
             continue;
         };
         let (router, certificates, brake) = (router.clone(), certificates.clone(), brake.clone());
-        tokio::spawn(async move {
+        crate::task::spawn(async move {
             prepare(&stream);
             let Some(certificates) = certificates else { return speak(stream, router, permit).await };
             let handshake = certificates.admin_acceptor().accept(stream);

@@ -110,13 +110,10 @@ async fn status(
 
 async fn leases(State(admin): State<Admin>) -> Result<Response, Problem> {
     // The first part is awaited, so that a server that cannot answer says so by its status.
-    let first = admin.engine.leases(0).await?;
-    let rest = stream::unfold(Some((admin.engine, first, 0)), |state| async move {
-        let (engine, lines, from) = state?;
-        if lines.is_empty() {
-            return None;
-        }
-        let from = from + lines.len();
+    let first = admin.engine.leases(None).await?;
+    let rest = stream::unfold(Some((admin.engine, first)), |state| async move {
+        let (engine, lines) = state?;
+        let last = lines.last()?.address;
         let mut text = Vec::with_capacity(lines.len() * 128);
         for line in &lines {
             if serde_json::to_writer(&mut text, line).is_ok() {
@@ -124,9 +121,9 @@ async fn leases(State(admin): State<Admin>) -> Result<Response, Problem> {
             }
         }
         // An error ends the answer in the middle, which HTTP lets the caller tell from its end.
-        let next = engine.leases(from).await;
+        let next = engine.leases(Some(last)).await;
         Some(match next {
-            Ok(lines) => (Ok(Bytes::from(text)), Some((engine, lines, from))),
+            Ok(lines) => (Ok(Bytes::from(text)), Some((engine, lines))),
             Err(error) => (Err(error), None),
         })
     });

@@ -43,7 +43,8 @@ async fn agree(mut desk: Desk) {
             Asked::ConfigRefused(why) => desk.snapshots.send_modify(|snapshot| {
                 Arc::make_mut(snapshot).report.server.config_error = Some(why);
             }),
-            Asked::Leases(from, answer) => {
+            Asked::Leases(after, answer) => {
+                let from = after.map_or(0, |after| (u32::from(after) - 0x0a4d_0000) as usize + 1);
                 let line = |number: usize| LeaseLine {
                     address: Ipv4Addr::from(0x0a4d_0000 + number as u32),
                     state: "Free".to_owned(),

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Receiver;
 use crate::link::{CHUNK_BYTES, Input, Outgoing};
 
 /// Inputs of one turn.
-const INPUTS_MAX: usize = 32;
+pub(super) const INPUTS_MAX: usize = 32;
 /// Pieces of one connection and turn: more could only wait.
 const PIECES_MAX: usize = 2;
 
@@ -35,15 +35,15 @@ struct Connection {
 }
 
 impl Links {
-    /// Tells the core what happened. Answers whether anything did.
+    /// Tells the core what happened. Answers how much was taken; at [`INPUTS_MAX`] there may be more.
     pub(super) fn take_inputs(
         &mut self,
         now: Now,
         server: &mut Server,
         inputs: &mut Receiver<Input>,
-    ) -> bool {
+    ) -> usize {
         for count in 0..INPUTS_MAX {
-            let Ok(input) = inputs.try_recv() else { return count > 0 };
+            let Ok(input) = inputs.try_recv() else { return count };
             match input {
                 Input::Up(conn, outgoing) => {
                     self.open.insert(conn, Connection { outgoing: Some(outgoing), closing: false });
@@ -61,7 +61,7 @@ impl Links {
                 Input::DialFailed => server.dial_failed(now),
             }
         }
-        true
+        INPUTS_MAX
     }
 
     /// Gives each connection what the core has for it, as far as its socket takes it.

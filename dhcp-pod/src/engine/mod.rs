@@ -174,7 +174,9 @@ impl Engine {
         self.hear_store(now);
         self.take_requests(now);
         if self.backlog.has_room() {
-            self.stale |= self.links.take_inputs(now, &mut self.parts.server, &mut self.parts.link.inputs);
+            let taken = self.links.take_inputs(now, &mut self.parts.server, &mut self.parts.link.inputs);
+            self.stale |= taken > 0;
+            self.more |= taken == links::INPUTS_MAX;
             self.receive(now);
         } else {
             self.count("engine_stalls", "disk", 1);
@@ -217,8 +219,10 @@ impl Engine {
                     self.parts.config_error = Some(why);
                     self.news = true;
                 }
-                Request::Leases(from, answer) => {
-                    let _ = answer.send(self.parts.server.leases().skip(from).take(LEASES_MAX).collect());
+                Request::Leases(after, answer) => {
+                    let lines = self.parts.server.leases();
+                    let rest = lines.skip_while(|line| after.is_some_and(|after| line.address <= after));
+                    let _ = answer.send(rest.take(LEASES_MAX).collect());
                 }
             }
         }

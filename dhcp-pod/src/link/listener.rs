@@ -71,7 +71,7 @@ fn take(shared: &Arc<Shared>, stream: TcpStream, remote: IpAddr, brake: &Brake) 
         return;
     };
     let shared = shared.clone();
-    tokio::spawn(async move { establish(&shared, stream, peer, permit, Side::Accepted).await });
+    crate::task::spawn(async move { establish(&shared, stream, peer, permit, Side::Accepted).await });
 }
 
 /// Without certificates the address is all that tells the partner from a stranger.

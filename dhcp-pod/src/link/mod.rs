@@ -131,9 +131,9 @@ pub fn new(settings: Settings, peer: Peer, engine: Waker, metrics: Arc<Metrics>)
 impl Link {
     /// Listens and dials until the engine is gone.
     pub async fn run(mut self) {
-        let listening = tokio::spawn(listener::listen(self.shared.clone()));
+        let listening = crate::task::spawn(listener::listen(self.shared.clone()));
         while let Some(Dial) = self.orders.recv().await {
-            tokio::spawn(dial(self.shared.clone()));
+            crate::task::spawn(dial(self.shared.clone()));
         }
         listening.abort();
     }

@@ -57,6 +57,13 @@ impl Lan {
         command
     }
 
+    /// A program that will run in the client's namespace.
+    pub(crate) fn client_command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.client, program]);
+        command
+    }
+
     /// Runs `ip` in the client's namespace.
     pub(crate) fn client_ip(&self, arguments: &[&str]) {
         ip(&[&["-n", self.client.as_str()], arguments].concat());
