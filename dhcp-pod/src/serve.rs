@@ -12,7 +12,7 @@ use api::pair::{LinkSecurity, PairManifest};
 use api::status::BootstrapToken;
 use leases::log::{Entry, Opened};
 use server::{Boot, Command, Server};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::admin::{self, Admin};
@@ -125,6 +125,16 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
     {
         return Err(Error::Manifest { path: arguments.pair, source: source.clone() });
     }
+    let system = |step| move |source| Error::System { step, source };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(system("starting the control side"))?;
+    let signals = {
+        let _within = runtime.enter();
+        Signals::new().map_err(system("listening to signals"))?
+    };
     let data = DataDir::create(&arguments.data)?;
     let (log, opened) = data.open_log()?;
     say_what_was_found(&opened);
@@ -156,7 +166,6 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
     drop(opened);
 
     let socket = PacketSocket::open(&arguments.interface, own).map_err(|source| Error::Net { source })?;
-    let system = |step| move |source| Error::System { step, source };
     let waker = Waker::new().map_err(system("making an event counter"))?;
     let (handle, desk) = handle::new(waker.clone());
     let settings = link::Settings {
@@ -203,11 +212,6 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
         })?
     };
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(system("starting the control side"))?;
     let outcome = runtime.block_on(async {
         if let Some(certificates) = &certificates {
             crate::task::spawn(certificates.clone().follow());
@@ -227,7 +231,7 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
             peer.partner.map_or_else(|| "unknown".to_owned(), |partner| partner.to_string()),
             plan.security,
         );
-        until_end(handle, end).await
+        until_end(signals, handle, end).await
     });
     // Not joined where they may be what is stuck.
     let Some(end) = outcome? else { return Ok(()) };
@@ -240,15 +244,29 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
     }
 }
 
+/// Signals that ask for an end. Listened to before the store is read: to the first process of a container the
+/// kernel does not even deliver a SIGTERM that nobody waits for.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
 /// Waits for a signal or for the engine's own end. `None` if the engine was told to stop and did not.
-async fn until_end(handle: Handle, mut end: oneshot::Receiver<End>) -> Result<Option<End>, Error> {
-    let system = |source| Error::System { step: "listening to signals", source };
-    let mut terminate = signal(SignalKind::terminate()).map_err(system)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(system)?;
+async fn until_end(
+    mut signals: Signals,
+    handle: Handle,
+    mut end: oneshot::Receiver<End>,
+) -> Result<Option<End>, Error> {
     tokio::select! {
         ended = &mut end => return ended.map(Some).map_err(|_| Error::Thread("engine")),
-        _ = terminate.recv() => tracing::info!("told to stop (SIGTERM); telling the partner"),
-        _ = interrupt.recv() => tracing::info!("told to stop (SIGINT); telling the partner"),
+        _ = signals.terminate.recv() => tracing::info!("told to stop (SIGTERM); telling the partner"),
+        _ = signals.interrupt.recv() => tracing::info!("told to stop (SIGINT); telling the partner"),
     }
     let paused = tokio::time::timeout(PAUSE_MAX, handle.command(Command::Pause)).await;
     if !matches!(paused, Ok(Ok(_))) {

@@ -42,7 +42,7 @@ impl Problem {
             ("immutable", _) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, Fault { path: String::new(), message: message.to_owned() })
             }
-            ("storage_failed", _) => {
+            ("busy" | "storage_failed", _) => {
                 (StatusCode::SERVICE_UNAVAILABLE, Fault { path: String::new(), message: message.to_owned() })
             }
             _ => (StatusCode::CONFLICT, Fault { path: String::new(), message: message.to_owned() }),
