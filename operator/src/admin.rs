@@ -209,8 +209,30 @@ async fn read(response: Response<Incoming>) -> Result<Bytes, Error> {
 async fn refused(response: Response<Incoming>) -> Error {
     let status = response.status();
     let body = read(response).await.unwrap_or_default();
-    let message = String::from_utf8_lossy(&body).trim().chars().take(500).collect();
+    let message = words(&body).chars().take(500).collect();
     Error::Refused { status, message }
+}
+
+/// Servers refuse with `{"errors": [{"path": …, "message": …}]}`; whatever else answers, with text.
+fn words(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        errors: Vec<Fault>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Fault {
+        #[serde(default)]
+        path: String,
+        message: String,
+    }
+    let said = |Fault { path, message }: &Fault| match path.as_str() {
+        "" => message.clone(),
+        path => format!("{path}: {message}"),
+    };
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { errors }) => errors.iter().map(said).collect::<Vec<_>>().join("; "),
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    }
 }
 
 /// The stream of a server's reports, a line each.

@@ -82,9 +82,10 @@ async fn answer(request: Request<Incoming>, bodies: Bodies) -> Result<Response<B
     let full = |text: &'static str| Full::new(Bytes::from(text)).boxed();
     Ok(match path.as_str() {
         "/v1/config" => Response::new(full(r#"{"generation": 1, "digest": "d1"}"#)),
-        "/v1/bootstrap-token" => {
-            Response::builder().status(409).body(full("the store is not empty")).expect("a response")
-        }
+        "/v1/bootstrap-token" => Response::builder()
+            .status(409)
+            .body(full(r#"{"errors": [{"path": "", "message": "the store is not empty"}]}"#))
+            .expect("a response"),
         "/v1/status?watch=true" => {
             // Lines do not end where frames do.
             let frames = [

@@ -227,6 +227,13 @@ fn spread(
     streams
 }
 
+/// Whether a pod of a deleted pair is left: until it has stopped nobody else may have its subnets.
+async fn serves(ctx: &Ctx, key: &PairKey) -> Result<bool, kube::Error> {
+    let selector = format!("{},{INSTANCE}={}", managed_selector(), key.name);
+    let pods: Api<Pod> = Api::namespaced(ctx.client.clone(), &key.namespace);
+    Ok(!pods.list(&ListParams::default().labels(&selector).limit(1)).await?.items.is_empty())
+}
+
 /// Releases, for ever, what pairs that are gone leave behind.
 async fn sweep(ctx: &Ctx) {
     let mut ticks = tokio::time::interval(SWEEP);
@@ -236,16 +243,24 @@ async fn sweep(ctx: &Ctx) {
         let pairs: std::collections::BTreeSet<PairKey> =
             ctx.pairs().iter().map(|pair| PairKey::of(pair.as_ref())).collect();
         let keep = |key: &PairKey| pairs.contains(key);
-        let gone = ctx.registry.retain(keep);
-        for key in &gone {
-            tracing::info!(pair = %key, "gone; its volumes stay unless it said otherwise");
-            ctx.metrics.forget(key);
+        let mut gone = false;
+        for key in ctx.registry.holders().into_iter().filter(|key| !pairs.contains(key)) {
+            match serves(ctx, &key).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::info!(pair = %key, "gone; its volumes stay unless it said otherwise");
+                    ctx.registry.release(&key);
+                    ctx.metrics.forget(&key);
+                    gone = true;
+                }
+                Err(error) => tracing::warn!(pair = %key, %error, "cannot tell whether its servers are gone"),
+            }
         }
         ctx.monitors.retain(keep);
         ctx.identities.retain(keep);
         ctx.applier.retain(keep);
         ctx.writer.retain(keep);
-        if !gone.is_empty() || round % SWEEP_CAS == 0 {
+        if gone || round % SWEEP_CAS == 0 {
             let watched = |key: &PairKey| {
                 // Pairs of namespaces that are not watched are not known to be gone.
                 let namespaces = &ctx.settings.namespaces;

@@ -143,7 +143,10 @@ fn generate(root: &Path) -> std::io::Result<()> {
 async fn operate(run: Run) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&run.log_level)?;
     match run.log_format {
-        LogFormat::Text => tracing_subscriber::fmt().with_env_filter(filter).init(),
+        LogFormat::Text => {
+            let colours = std::io::IsTerminal::is_terminal(&std::io::stdout());
+            tracing_subscriber::fmt().with_ansi(colours).with_env_filter(filter).init();
+        }
         LogFormat::Json => tracing_subscriber::fmt().json().with_env_filter(filter).init(),
     }
     let metrics = Arc::new(Metrics::new()?);

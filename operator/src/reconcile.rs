@@ -131,6 +131,10 @@ pub async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Ctx>) -> Result<Action, E
             return Ok(Action::await_change());
         }
     };
+    for store in &ctx.stores {
+        // Who holds what is known only once all pairs are; a store that is dropped ends the program.
+        let _ = store.wait_until_ready().await;
+    }
     let key = PairKey::of(pair);
     if pair.metadata.deletion_timestamp.is_some() {
         // The children go by their owner references; there is no finalizer to wait for.

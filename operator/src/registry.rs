@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use api::config::PairConfig;
 use api::pair::{DhcpFailoverPair, PairManifest};
 use api::status::Ports;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
@@ -55,11 +56,9 @@ impl Registry {
             )
         };
         let me = claimant(pair, &entries);
-        let others: Vec<Claimant> = others
-            .into_iter()
-            .filter(|other| other.metadata.deletion_timestamp.is_none())
-            .map(|other| claimant(other, &entries))
-            .collect();
+        let mut others: Vec<Claimant> = others.into_iter().map(|other| claimant(other, &entries)).collect();
+        let left = entries.iter().filter(|(key, _)| others.iter().all(|other| other.key != **key));
+        others.extend(left.map(|(key, entry)| entry.left_behind(key)).collect::<Vec<_>>());
         let (admission, claims) = admission::decide(pair, &me, &others, settings);
         if let (Admission::Accepted(ports), Some(held)) = (&admission, claims) {
             entries.insert(me.key, Entry { uid: pair.uid(), held, ports: Some(*ports) });
@@ -67,13 +66,30 @@ impl Registry {
         admission
     }
 
-    /// Releases what pairs held that are gone, and says which.
+    /// The pairs that hold something.
     #[must_use]
-    pub fn retain(&self, keep: impl Fn(&PairKey) -> bool) -> Vec<PairKey> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<PairKey> = entries.keys().filter(|key| !keep(key)).cloned().collect();
-        entries.retain(|key, _| keep(key));
-        gone
+    pub fn holders(&self) -> Vec<PairKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Releases what a pair held. To be called once it is gone and none of its servers runs.
+    pub fn release(&self, pair: &PairKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(pair);
+    }
+}
+
+impl Entry {
+    /// A pair that was deleted and whose servers still run: nobody goes before it.
+    fn left_behind(&self, key: &PairKey) -> Claimant {
+        Claimant {
+            key: key.clone(),
+            uid: String::new(),
+            created: Timestamp::MIN,
+            asked: None,
+            held: Some(self.held.clone()),
+            ports: self.ports,
+            link_port: None,
+        }
     }
 }
 
@@ -107,8 +123,18 @@ mod tests {
         let Admission::Accepted(second) = registry.admit(&two, all, &settings()) else { panic!("refused") };
         assert_eq!([first.link, first.admin, second.link, second.admin], [12000, 12001, 12002, 12003]);
         assert!(matches!(registry.admit(&three, all, &settings()), Admission::Refused(_)));
-        assert_eq!(registry.retain(|key| key.name != "two"), [PairKey::of(&two)]);
-        assert!(matches!(registry.admit(&three, [&one, &three], &settings()), Admission::Accepted(_)));
+    }
+
+    #[test]
+    fn what_a_deleted_pair_held_is_free_only_once_its_servers_are_gone() {
+        let registry = Registry::default();
+        let one = pair("one", "2026-11-01T00:00:00Z", "10.77.0.0/24");
+        let two = pair("two", "2026-11-02T00:00:00Z", "10.77.0.0/24");
+        assert!(matches!(registry.admit(&one, [&one, &two], &settings()), Admission::Accepted(_)));
+        assert!(matches!(registry.admit(&two, [&two], &settings()), Admission::Refused(_)), "pods still run");
+        assert_eq!(registry.holders(), [PairKey::of(&one)]);
+        registry.release(&PairKey::of(&one));
+        assert!(matches!(registry.admit(&two, [&two], &settings()), Admission::Accepted(_)));
     }
 
     #[test]

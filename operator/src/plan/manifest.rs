@@ -10,15 +10,20 @@ use sha2::{Digest, Sha256};
 use crate::admission;
 use crate::names::ByRole;
 use crate::plan::children::pod_of;
+use crate::plan::token;
 use crate::seen::Seen;
 
 /// Fills in the addresses of both servers and the port of the link. A server finds its partner by
 /// them, so that an address that becomes known needs no restart.
+///
+/// The servers of a pair that may be brand-new are not introduced to each other yet: once they have
+/// met, their stores are no longer empty, and it is too late for a bootstrap token.
 #[must_use]
 pub fn filled(pair: &DhcpFailoverPair, seen: &Seen, ports: Ports) -> PairManifest {
     let mut manifest = admission::manifest(pair);
     manifest.spec.link.port = Some(ports.link);
-    let addresses = ByRole::build(|role| address(pair, seen, role));
+    let introduced = !token::may_be_new(pair, seen);
+    let addresses = ByRole::build(|role| address(pair, seen, role).filter(|_| introduced));
     let sides = [
         (Some(&mut manifest.spec.primary), addresses.primary),
         (manifest.spec.secondary.as_mut(), addresses.secondary),

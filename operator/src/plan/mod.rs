@@ -17,6 +17,7 @@ use api::pair::{DhcpFailoverPair, PairManifest};
 use api::status::PairStatus;
 use serde::Serialize;
 
+use crate::conditions::{PROGRESSING, holds, reason};
 use crate::names::ByRole;
 use crate::plan::children::Children;
 use crate::plan::events::Notice;
@@ -78,7 +79,8 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
                 roll: Roll::Done,
                 status,
                 events,
-                next_look: SETTLED_LOOK,
+                // Nothing tells of it when what another pair holds becomes free.
+                next_look: if freed_by_others(&refusal.reason) { BUSY_LOOK } else { SETTLED_LOOK },
             };
         }
     };
@@ -89,8 +91,7 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
     let pushes = pushes(seen, &manifest);
     let status = status::accepted(pair, seen, ports, &digest(&manifest), &roll);
     let events = events::notices(pair, seen, &status, &grants);
-    let settled =
-        roll == Roll::Done && !crate::conditions::holds(&status.conditions, crate::conditions::PROGRESSING);
+    let settled = roll == Roll::Done && !holds(&status.conditions, PROGRESSING);
     Plan {
         children: Some(children),
         pushes,
@@ -100,6 +101,10 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
         events,
         next_look: if settled { SETTLED_LOOK } else { BUSY_LOOK },
     }
+}
+
+fn freed_by_others(refusal: &str) -> bool {
+    [reason::CONFLICT, reason::NO_PORT_LEFT].contains(&refusal)
 }
 
 /// A server is told the configuration once per connection and change: it keeps it on its volume, so

@@ -7,9 +7,9 @@ use api::pair::PodServer;
 use api::status::Ports;
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource, EnvVar,
-    ExecAction, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodAffinityTerm, PodAntiAffinity,
-    PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-    SecurityContext, Toleration, Volume, VolumeMount,
+    EnvVarSource, ExecAction, LocalObjectReference, ObjectFieldSelector, PersistentVolumeClaimVolumeSource,
+    PodAffinityTerm, PodAntiAffinity, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
+    SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -79,12 +79,7 @@ fn container(
         image_pull_policy: Some(settings.pull_policy.clone()),
         command: Some(vec!["dhcp-pod".to_owned()]),
         args: Some(arguments(role, server, ports)),
-        env: Some(vec![EnvVar {
-            // A bootstrap token names the claim, so a server on another volume cannot use it.
-            name: "DHCP_VOLUME_UID".to_owned(),
-            value: Some(claim.uid.clone()),
-            ..EnvVar::default()
-        }]),
+        env: Some(environment(claim)),
         // On the host network a declared port is a host port: the scheduler keeps clashes apart.
         // 67 is left out, because pairs share nodes.
         ports: Some(vec![port("link", ports.link), port("admin", ports.admin)]),
@@ -137,6 +132,19 @@ fn arguments(role: Role, server: &PodServer, ports: Ports) -> Vec<String> {
     option("socket", SOCKET.to_owned());
     option("tls-dir", TLS_DIR.to_owned());
     arguments
+}
+
+fn environment(claim: &ClaimSeen) -> Vec<EnvVar> {
+    let node = ObjectFieldSelector { field_path: "spec.nodeName".to_owned(), ..Default::default() };
+    vec![
+        // A bootstrap token names the claim, so a server on another volume cannot use it.
+        EnvVar { name: "DHCP_VOLUME_UID".to_owned(), value: Some(claim.uid.clone()), ..EnvVar::default() },
+        EnvVar {
+            name: "DHCP_NODE_NAME".to_owned(),
+            value_from: Some(EnvVarSource { field_ref: Some(node), ..EnvVarSource::default() }),
+            ..EnvVar::default()
+        },
+    ]
 }
 
 fn port(name: &str, port: u16) -> ContainerPort {

@@ -222,7 +222,7 @@ impl View<'_> {
         let reports = self.reports();
         let silent = self.silent();
         if !silent.is_empty() {
-            let message = format!("the {} does not answer the operator", join(&silent));
+            let message = format!("no answer from the {}", join(&silent));
             return if reports.is_empty() {
                 Verdict::unknown(reason::NOT_OBSERVED, message)
             } else {
@@ -311,10 +311,7 @@ impl View<'_> {
         } else if !behind.is_empty() {
             Verdict::no(reason::PUSHING, format!("the {} has not acknowledged it yet", join(&behind)))
         } else if !silent.is_empty() {
-            Verdict::unknown(
-                reason::NOT_OBSERVED,
-                format!("the {} does not answer the operator", join(&silent)),
-            )
+            Verdict::unknown(reason::NOT_OBSERVED, format!("no answer from the {}", join(&silent)))
         } else {
             Verdict::yes(reason::ACKNOWLEDGED, format!("every server works with it, digest {digest}"))
         }

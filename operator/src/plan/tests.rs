@@ -266,6 +266,30 @@ fn one_server_alone_and_one_beside_an_external_partner_need_only_themselves() {
     assert_eq!(made(&fixture).grants.len(), 1);
 }
 
+#[test]
+fn the_servers_of_a_new_pair_meet_only_after_both_have_their_tokens() {
+    let mut fixture = fixture("new");
+    let introduced = |fixture: &Fixture| {
+        let push = made(fixture).pushes.into_iter().next().expect("a push");
+        push.manifest.spec.primary.pod.and_then(|pod| pod.address).is_some()
+    };
+    assert!(!introduced(&fixture));
+    let now = fixture.seen.now;
+    fixture.seen.servers.primary.claim.as_mut().expect("a claim").token_taken = Some(now);
+    assert!(!introduced(&fixture), "the secondary's is under way");
+    fixture.seen.servers.secondary.claim.as_mut().expect("a claim").token_taken = Some(now);
+    assert!(introduced(&fixture));
+}
+
+#[test]
+fn a_server_that_lost_its_volume_is_introduced_to_its_partner_at_once() {
+    let mut fixture = fixture("new");
+    let report = fixture.seen.servers.primary.heard.report.as_mut().expect("a report");
+    report.store = api::status::StoreStatus::Present;
+    let push = made(&fixture).pushes.into_iter().next().expect("a push");
+    assert!(push.manifest.spec.primary.pod.is_some_and(|pod| pod.address.is_some()));
+}
+
 // Rolling.
 
 fn outdated() -> Fixture {

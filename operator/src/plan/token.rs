@@ -61,6 +61,20 @@ pub fn grants(pair: &DhcpFailoverPair, seen: &Seen) -> Vec<Grant> {
         .collect()
 }
 
+/// Whether the pair may still turn out to be brand-new: nothing shows a store or a token on any of
+/// its volumes, or a token is still to be given.
+#[must_use]
+pub fn may_be_new(pair: &DhcpFailoverPair, seen: &Seen) -> bool {
+    let has_past = |role: Role| {
+        let server = seen.servers.get(role);
+        let marked = |claim: &ClaimSeen| claim.store_seen || claim.token_taken.is_some();
+        server.claim.as_ref().is_some_and(marked)
+            || server.heard.report.as_ref().is_some_and(|report| report.store != StoreStatus::Empty)
+    };
+    let past = ByRole::<()>::ROLES.into_iter().any(|role| pod_of(pair, role).is_some() && has_past(role));
+    !past || !grants(pair, seen).is_empty()
+}
+
 /// The claim of a server that says, now and of this claim, that its store is empty, and of whose
 /// claim nobody ever said otherwise.
 fn new_volume(server: &ServerSeen) -> Option<&ClaimSeen> {
