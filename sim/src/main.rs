@@ -1,7 +1,11 @@
 //! Plays seeds and stops at the first broken invariant, with the words to replay it.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use clap::Parser;
-use sim::{Plan, World};
+use sim::{Plan, Violation, World};
 
 /// Deterministic simulation of a failover pair.
 #[derive(Debug, Parser)]
@@ -12,6 +16,12 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     start: u64,
+    /// Go on after a broken invariant.
+    #[arg(long)]
+    all: bool,
+    /// Threads that play seeds.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
     /// Play one seed and print its whole history.
     #[arg(long)]
     replay: Option<u64>,
@@ -32,33 +42,75 @@ fn main() {
         return;
     }
     let begun = std::time::Instant::now();
-    let (mut events, mut acks, mut time) = (0, 0, 0);
-    let mut states = std::collections::BTreeMap::new();
-    for seed in arguments.start..arguments.start.saturating_add(arguments.seeds) {
-        match World::new(Plan::of(seed), false).run() {
-            Ok(outcome) => {
-                events += outcome.events;
-                acks += outcome.acks;
-                time += outcome.time;
-                for (state, count) in outcome.states {
-                    *states.entry(state.as_str()).or_insert(0_u64) += count;
-                }
-            }
-            Err(violation) => {
-                println!("seed {seed}: {violation}");
-                println!("replay with: cargo run --release -p sim -- --replay {seed}");
-                std::process::exit(1);
-            }
-        }
-    }
+    let total = play_all(&arguments);
     let seconds = begun.elapsed().as_secs_f64();
+    if !total.broken.is_empty() {
+        if let Some(seed) = total.broken.keys().next() {
+            println!("replay with: cargo run --release -p sim -- --replay {seed}");
+        }
+        println!("{} of {} seeds do not hold", total.broken.len(), total.played);
+        std::process::exit(1);
+    }
     println!(
-        "{} seeds hold: {events} events ({:.0}/s), {acks} ACKs, {} hours of virtual time in {seconds:.1} s",
-        arguments.seeds,
-        events as f64 / seconds,
-        time / 3_600_000,
+        "{} seeds hold: {} events ({:.0}/s), {} ACKs, {} hours of virtual time in {seconds:.1} s",
+        total.played,
+        total.events,
+        total.events as f64 / seconds,
+        total.acks,
+        total.time / 3_600_000,
     );
-    for (state, count) in states {
+    for (state, count) in total.states {
         println!("  entered {state}: {count}");
     }
+}
+
+/// What all seeds came to.
+#[derive(Debug, Default)]
+struct Total {
+    played: u64,
+    events: u64,
+    acks: u64,
+    time: u64,
+    states: BTreeMap<&'static str, u64>,
+    broken: BTreeMap<u64, Violation>,
+}
+
+fn play_all(arguments: &Arguments) -> Total {
+    let next = AtomicU64::new(arguments.start);
+    let end = arguments.start.saturating_add(arguments.seeds);
+    let stop = AtomicBool::new(false);
+    let total = Mutex::new(Total::default());
+    std::thread::scope(|scope| {
+        for _ in 0..arguments.threads.max(1) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let result = World::new(Plan::of(seed), false).run();
+                    let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+                    total.played += 1;
+                    match result {
+                        Ok(outcome) => {
+                            total.events += outcome.events;
+                            total.acks += outcome.acks;
+                            total.time += outcome.time;
+                            for (state, count) in outcome.states {
+                                *total.states.entry(state.as_str()).or_insert(0) += count;
+                            }
+                        }
+                        Err(violation) => {
+                            println!("seed {seed}: {violation}");
+                            total.broken.insert(seed, violation);
+                            if !arguments.all {
+                                stop.store(true, Ordering::Relaxed);
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    total.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,13 @@
 //! One TCP connection with the partner: handshake, keep-alive, numbering (`spec/failover-protocol.md` §1,
 //! §2.1). It has no sockets; its owner moves the octets.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 
 use api::identity::{Lsn, Role};
-use api::time::{Mono, Now, Seconds};
+use api::time::{Mono, Now, Seconds, UnixTime};
 
 use crate::wire::{
     self, Connect, ConnectAck, Decoded, Dialect, Disconnect, Extension, Frame, FrameReader, Message, Profile,
@@ -131,6 +134,8 @@ pub const HANDSHAKE_MAX: Seconds = Seconds(15);
 pub const PROTOCOL_VERSION: u8 = 1;
 /// Largest difference of both clocks in a handshake, as ISC dhcpd checks it.
 pub const CLOCK_DIFFERENCE_MAX: u32 = 60;
+/// With whole seconds on both sides, less than this is measuring error, which the guard covers.
+const CLOCK_TOLERANCE: i64 = 2;
 /// Updates under way with a peer that does not say how many it takes.
 const MAX_UNACKED_DEFAULT: u32 = 10;
 /// Control messages that may wait for the socket before the peer counts as dead.
@@ -159,8 +164,12 @@ pub struct Session {
     opened: Mono,
     last_sent: Mono,
     last_received: Mono,
-    /// The partner's clock minus ours at the handshake, in seconds.
+    /// The partner's clock minus ours, in seconds, or less: messages were on their way.
     clock_delta: i64,
+    /// The same, or more: our question was on its way too. `None` before the answer came.
+    clock_delta_max: Option<i64>,
+    /// Our clock when the question of the handshake left: CONNECT, or CONNECTACK.
+    asked_at: Option<UnixTime>,
     outgoing: VecDeque<(Lsn, Vec<u8>)>,
     /// Octets of the first outgoing message that the socket has taken already.
     partly_sent: usize,
@@ -179,6 +188,8 @@ impl Session {
             last_sent: now.mono,
             last_received: now.mono,
             clock_delta: 0,
+            clock_delta_max: None,
+            asked_at: None,
             outgoing: VecDeque::new(),
             partly_sent: 0,
             settings,
@@ -213,6 +224,7 @@ impl Session {
                 Decoded::Frame(frame) => frame,
                 Decoded::Ignored { .. } => continue,
             };
+            self.bound_clock_delta(frame.time, now);
             if let Some(received) = self.frame(frame, now)? {
                 return Ok(Some(received));
             }
@@ -264,11 +276,17 @@ impl Session {
     }
 
     /// Moves octets whose changes are durable up to `durable` to `out`; returns how many.
-    pub fn poll_bytes(&mut self, durable: Lsn, out: &mut [u8]) -> usize {
+    pub fn poll_bytes(&mut self, durable: Lsn, now: Now, out: &mut [u8]) -> usize {
         let mut len = 0;
-        while let Some((after, bytes)) = self.outgoing.front() {
+        while let Some((after, bytes)) = self.outgoing.front_mut() {
             if *after > durable || len == out.len() {
                 break;
+            }
+            if self.partly_sent == 0 {
+                // The time of sending: after a wait for the disk, that of queueing would make our clock seem
+                // slow, and the partner would take our promises for longer than they are.
+                wire::stamp(bytes, now.wall);
+                self.asked_at.get_or_insert(now.wall);
             }
             let rest = bytes.get(self.partly_sent..).unwrap_or_default();
             let take = rest.len().min(out.len() - len);
@@ -347,10 +365,35 @@ impl Session {
         self.peer.as_ref().is_some_and(|peer| peer.profile.is_own())
     }
 
-    /// The partner's clock minus ours, in seconds, as the handshake showed it.
+    /// The partner's clock minus ours, in seconds, as the messages so far show it: less than the truth by
+    /// the time that the quickest of them took.
     #[must_use]
     pub fn clock_delta(&self) -> i64 {
         self.clock_delta
+    }
+
+    /// By how many seconds the partner's clock is surely ahead (or behind, if negative); zero while that may
+    /// be measuring error or a slow network.
+    #[must_use]
+    pub fn partner_ahead(&self) -> i64 {
+        let beyond_doubt = |seconds: i64| if seconds.abs() <= CLOCK_TOLERANCE { 0 } else { seconds };
+        match self.clock_delta_max {
+            Some(most) if most < 0 => beyond_doubt(most),
+            _ => beyond_doubt(self.clock_delta.max(0)),
+        }
+    }
+
+    /// A slow message makes the partner's clock seem slow, never fast: the quickest one counts. The first
+    /// one that answers ours bounds it from the other side.
+    fn bound_clock_delta(&mut self, time: u32, now: Now) {
+        if self.peer.is_some() {
+            self.clock_delta = self.clock_delta.max(i64::from(time) - i64::from(now.wall.get()));
+        }
+        if self.clock_delta_max.is_none()
+            && let Some(asked_at) = self.asked_at
+        {
+            self.clock_delta_max = Some(i64::from(time) - i64::from(asked_at.get()));
+        }
     }
 
     fn frame(&mut self, frame: Frame, now: Now) -> Result<Option<Received>, Failure> {

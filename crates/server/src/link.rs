@@ -73,6 +73,12 @@ impl Links {
         self.clock_delta
     }
 
+    /// By how much the partner's clock is surely ahead.
+    pub(crate) fn partner_ahead(&self) -> i64 {
+        let session = self.registered().and_then(|conn| self.sessions.get(&conn));
+        session.map_or(0, Session::partner_ahead)
+    }
+
     /// The connection whose handshake is complete.
     pub(crate) fn registered(&self) -> Option<ConnId> {
         self.registered.as_ref().map(|registered| registered.conn)
@@ -244,12 +250,12 @@ impl Server {
         }
         let durable = self.journal.durable();
         if let Some(session) = self.links.parting.get_mut(&conn) {
-            return session.poll_bytes(durable, out);
+            return session.poll_bytes(durable, now, out);
         }
         let mut len = 0;
         loop {
             let Some(session) = self.links.sessions.get_mut(&conn) else { return len };
-            len += session.poll_bytes(durable, out.get_mut(len..).unwrap_or_default());
+            len += session.poll_bytes(durable, now, out.get_mut(len..).unwrap_or_default());
             if len == out.len() || !session.is_drained() || self.links.registered() != Some(conn) {
                 return len;
             }
@@ -388,6 +394,9 @@ impl Server {
     fn message(&mut self, now: Now, conn: ConnId, frame: Frame) {
         if self.links.registered() != Some(conn) {
             return;
+        }
+        if let Some(session) = self.links.sessions.get(&conn) {
+            self.links.clock_delta = session.clock_delta();
         }
         self.counters.add("failover_messages_received", frame.message.name(), 1);
         match frame.message {

@@ -363,6 +363,7 @@ impl Server {
         let known = self.table.get(address);
         let fallback = Lease::new(address);
         let guard = self.guard();
+        let ahead = i32::try_from(self.links.partner_ahead()).unwrap_or(0);
         let judge = Judge {
             now: now.wall,
             guard,
@@ -370,7 +371,7 @@ impl Server {
             dialect,
             mclt: self.max_lead.for_waits(),
             unacked,
-            partner_ahead: if dialect == Dialect::Own { self.partner_ahead() } else { 0 },
+            partner_ahead: if dialect == Dialect::Own { ahead } else { 0 },
             link_edges: record.link_edges,
             in_pools: known.is_some() && self.is_configured(address),
             reserved_here: self.is_reserved(address),
@@ -382,8 +383,7 @@ impl Server {
         };
         let mine = known.unwrap_or(&fallback);
         let verdict = binding::judge(mine, update, &judge);
-        let lost_duel =
-            !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
+        let lost_duel = !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
         if lost_duel && let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
             // The partner's copy won, even if it is refused for another reason: the answer to ours only
             // frees the window.
@@ -430,13 +430,6 @@ impl Server {
             session.reply(answering.xid, Message::UpdDone, after, now);
             self.counters.add("failover_messages_sent", "UPDDONE", 1);
         }
-    }
-
-    /// The partner's clock minus ours as far as it counts: with whole seconds and a message's way in
-    /// between, less than this is measuring error, which the guard covers.
-    fn partner_ahead(&self) -> i32 {
-        let delta = self.links.clock_delta();
-        if delta.unsigned_abs() <= 2 { 0 } else { i32::try_from(delta).unwrap_or(0) }
     }
 }
 

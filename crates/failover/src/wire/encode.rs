@@ -1,6 +1,7 @@
 //! From a message to bytes, with options in the order of ISC dhcpd (§2.4).
 
 use api::identity::State;
+use api::time::UnixTime;
 use leases::lease::Flags;
 
 use super::MESSAGE_OCTETS_MAX;
@@ -114,6 +115,13 @@ pub fn encode(frame: &Frame, dialect: Dialect) -> Result<Vec<u8>, EncodeError> {
         Message::Disconnect(Disconnect { reject }) => writer.reject(reject.as_ref())?,
     }
     writer.finish()
+}
+
+/// Sets the time of sending of an encoded message.
+pub fn stamp(message: &mut [u8], time: UnixTime) {
+    if let Some(octets) = message.get_mut(4..8) {
+        octets.copy_from_slice(&time.get().to_be_bytes());
+    }
 }
 
 struct Writer {
