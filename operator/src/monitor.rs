@@ -313,14 +313,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_partner_is_told_once() {
+    fn a_failing_link_is_told_once() {
         let mut record = record();
         let mut refusing = report(State::CommunicationsInterrupted);
         refusing.server.link_error = Some("partner refused: InvalidMclt".into());
         for _ in 0..3 {
             record.take(Role::Secondary, refusing.clone());
         }
-        let refusals = record.notices.iter().filter(|notice| notice.reason == "SecondaryLinkRefused");
+        let refusals = record.notices.iter().filter(|notice| notice.reason == "SecondaryLinkFailed");
         assert_eq!(refusals.count(), 1);
     }
 }

@@ -85,7 +85,7 @@ pub fn complaints(role: Role, before: Option<&ServerReport>, report: &ServerRepo
             ));
         }
     };
-    complain("LinkRefused", before.and_then(|old| old.link_error.as_ref()), now.link_error.as_ref());
+    complain("LinkFailed", before.and_then(|old| old.link_error.as_ref()), now.link_error.as_ref());
     complain("StorageFailed", before.and_then(|old| old.storage_error.as_ref()), now.storage_error.as_ref());
     complain("ConfigRefused", before.and_then(|old| old.config_error.as_ref()), now.config_error.as_ref());
     notices
