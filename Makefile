@@ -1,0 +1,36 @@
+# The list of commands. CI calls the same ones (.ci/run).
+SHELL := bash
+.ONESHELL:
+.SHELLFLAGS := -euo pipefail -c
+.PHONY: help demo demo-down test unit lint generated sim images e2e interop bench
+
+help: ## this list
+	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: ## a cluster, the operator, a pair, clients, a failover; stays up
+	e2e/demo/up
+
+demo-down: ## removes the demo
+	e2e/demo/down
+
+test: ## everything that CI runs
+	e2e/test
+
+unit: ## tests of the crates, without network or cluster
+	source e2e/lib.sh
+	cargo test --quiet --locked --workspace --exclude e2e
+
+lint: ## format, clippy, docs, shell
+	source e2e/lib.sh
+	cargo fmt --all --check
+	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+
+sim: ## plays seeds until stopped
+	source e2e/lib.sh
+	cargo run --quiet --locked --release -p sim -- --seeds 18446744073709551615
+
+images: ## both images, as files
+	images/build
+
+e2e: ## the tests on a real cluster
+	e2e/cluster-tests

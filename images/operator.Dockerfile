@@ -1,0 +1,4 @@
+FROM scratch
+COPY operator /usr/bin/operator
+ENV PATH=/usr/bin
+ENTRYPOINT ["operator"]
