@@ -123,7 +123,7 @@ impl Receiver {
                 socket.as_raw_fd(),
                 headers.as_mut_ptr(),
                 BATCH_MAX as libc::c_uint,
-                libc::MSG_DONTWAIT,
+                libc::MSG_DONTWAIT as _,
                 std::ptr::null_mut(),
             )
         };
@@ -159,7 +159,7 @@ fn checksum_pending(header: &libc::msghdr) -> bool {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(found) = message.as_ref() {
             let long_enough =
-                found.cmsg_len >= libc::CMSG_LEN(size_of::<libc::tpacket_auxdata>() as libc::c_uint) as usize;
+                found.cmsg_len as u64 >= u64::from(libc::CMSG_LEN(size_of::<libc::tpacket_auxdata>() as u32));
             if found.cmsg_level == libc::SOL_PACKET && found.cmsg_type == libc::PACKET_AUXDATA && long_enough
             {
                 let aux: libc::tpacket_auxdata =
@@ -233,7 +233,7 @@ fn send<A: Copy>(socket: BorrowedFd<'_>, messages: &[(A, &[u8])]) -> (usize, io:
                     socket.as_raw_fd(),
                     headers[done..].as_mut_ptr(),
                     (chunk.len() - done) as libc::c_uint,
-                    libc::MSG_DONTWAIT,
+                    libc::MSG_DONTWAIT as _,
                 )
             };
             match usize::try_from(count) {
