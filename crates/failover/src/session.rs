@@ -442,7 +442,7 @@ impl Session {
             return Err(self.refuse(RejectReason::InvalidPartner, "missing relationship-name", now));
         };
         if relationship != self.settings.relationship.as_bytes() {
-            let text = format!("unknown relationship {}", String::from_utf8_lossy(relationship));
+            let text = format!("unknown relationship {}", printable(relationship));
             return Err(self.refuse(RejectReason::InvalidPartner, &text, now));
         }
         if connect.version.is_some_and(|version| version != PROTOCOL_VERSION) {
@@ -474,11 +474,15 @@ impl Session {
         now: Now,
     ) -> Result<Option<Received>, Failure> {
         self.meet(ack.vendor_class.as_deref(), ack.max_unacked, ack.receive_timer, time, now);
+        let Some(relationship) = ack.relationship else {
+            return Err(self.refuse(RejectReason::InvalidPartner, "missing relationship-name", now));
+        };
         if let Some(reject) = ack.reject {
             return Err(Failure::RefusedByPartner { reason: reject.reason, text: reject.text });
         }
-        if ack.relationship.as_deref() != Some(self.settings.relationship.as_bytes()) {
-            return Err(self.refuse(RejectReason::InvalidPartner, "wrong or missing relationship-name", now));
+        if relationship != self.settings.relationship.as_bytes() {
+            let text = format!("unknown relationship {}", printable(&relationship));
+            return Err(self.refuse(RejectReason::InvalidPartner, &text, now));
         }
         if self.clock_delta.unsigned_abs() > u64::from(CLOCK_DIFFERENCE_MAX) {
             let text = format!("clocks differ by {} s", self.clock_delta);
@@ -502,11 +506,7 @@ impl Session {
         self.clock_delta = i64::from(time) - i64::from(now.wall.get());
         self.peer = Some(Peer {
             profile: Profile::of(vendor_class),
-            vendor: String::from_utf8_lossy(vendor_class.unwrap_or_default())
-                .chars()
-                .filter(|character| !character.is_control())
-                .take(64)
-                .collect(),
+            vendor: printable(vendor_class.unwrap_or_default()),
             max_unacked: max_unacked.filter(|max| *max > 0).unwrap_or(MAX_UNACKED_DEFAULT),
             receive_timer: Seconds(receive_timer.filter(|timer| *timer > 0).unwrap_or(20)),
         });
@@ -540,4 +540,12 @@ impl Session {
         self.next_xid = self.next_xid.wrapping_add(1).max(1);
         xid
     }
+}
+
+/// What the peer wrote, for our texts: short, and without anything that a text option or a log line
+/// cannot hold.
+fn printable(text: &[u8]) -> String {
+    const CHARACTERS_MAX: usize = 64;
+    let characters = String::from_utf8_lossy(text);
+    characters.chars().filter(|character| !character.is_control()).take(CHARACTERS_MAX).collect()
 }
