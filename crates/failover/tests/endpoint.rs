@@ -315,11 +315,14 @@ fn every_state_starts_as_the_link_was_lost_and_announces_that_with_the_flag() {
 
 #[test]
 fn the_flag_is_cleared_by_a_state_even_if_the_state_stays() {
-    let mut solo = Solo::starting(record_of(Role::Secondary, RDONE, at(7, 0, 0)), at(7, 59, 0));
-    solo.endpoint.link_up(RECEIVE_TIMER);
-    solo.hear(PD);
-    assert_eq!(solo.words(), [(RDONE, false)]);
-    assert_eq!(solo.state(), RDONE);
+    for (state, partner) in
+        [(RDONE, PD), (RDONE, REC), (RDONE, CI), (RWAIT, N), (CD, RI), (CI, REC), (PD, REC)]
+    {
+        let mut solo = Solo::starting(record_of(Role::Primary, state, at(7, 0, 0)), at(7, 59, 0));
+        solo.endpoint.link_up(RECEIVE_TIMER);
+        solo.hear(partner);
+        assert_eq!((solo.state(), solo.words()), (state, vec![(state, false)]), "{state} x {partner}");
+    }
 }
 
 #[test]
