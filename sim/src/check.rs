@@ -196,12 +196,9 @@ impl Checker {
     ) -> Result<(), Violation> {
         let sender = &nodes[node];
         match &frame.message {
-            Message::State(message) => {
-                if !self.announced[node].contains(&message.state) {
-                    let what =
-                        format!("the {} announces {} before it is on disk", sender.role, message.state);
-                    return Err(Violation { invariant: "I4 durable", time, what });
-                }
+            Message::State(message) if !self.announced[node].contains(&message.state) => {
+                let what = format!("the {} announces {} before it is on disk", sender.role, message.state);
+                return Err(Violation { invariant: "I4 durable", time, what });
             }
             Message::BndUpd(updates) => {
                 for update in updates.iter().filter(|update| update.status == Some(Status::Active)) {
@@ -233,6 +230,13 @@ impl Checker {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Until when a hold of §8 keeps a lease from ending on one side: no convergence is due before.
+    pub(crate) fn held_until(nodes: &[Node; 2]) -> UnixTime {
+        let leases =
+            nodes.iter().filter_map(|node| node.server.as_ref()).flat_map(|server| server.table().iter());
+        leases.map(|lease| lease.hold_until).filter(|until| !until.is_infinite()).max().unwrap_or_default()
     }
 
     /// After all faults ended: both in Normal with nothing open, and equal tables. `None` if so, else what

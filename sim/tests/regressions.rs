@@ -19,3 +19,30 @@ fn holds(seed: u64) {
 fn seed_4650_a_stalled_disk_is_no_slow_clock() {
     holds(4650);
 }
+
+/// A declined address came out of its time-out while the primary was alone in PartnerDown, so it was freed
+/// there. The primary told the returning secondary "free", which refuses that over its own "abandoned"; and
+/// the primary took the refusal for that of a reclaim and left the address to the secondary. Neither server
+/// used it ever again. Now it is told as the reset that it was, and only the refusal of a reclaim gives an
+/// address away (`binding::tests::updates`).
+#[test]
+fn seed_17782_an_abandoned_address_freed_in_partner_down_comes_back() {
+    holds(17782);
+}
+
+/// A primary without memory came back; both servers then held one lease until different times, as the
+/// secondary had learned of a later renewal. Nothing was wrong: the checker did not wait for the hold.
+#[test]
+fn seed_21414_an_amnesia_hold_ends_before_the_tables_are_compared() {
+    holds(21414);
+}
+
+/// A server in RecoverDone renews leases only while the link is up, as its partner may still be counting on
+/// its silence. The link was lost while an ACK waited for the disk; RecoverDone stayed, so nothing dropped
+/// the ACK, and it left seconds later. Meanwhile the survivor may have given the address away. Now whatever
+/// ends the service drops what waits, not only a change of state.
+#[test]
+fn seed_29617_an_ack_does_not_outlive_the_link_in_recover_done() {
+    holds(29617);
+    holds(33910);
+}

@@ -51,8 +51,7 @@ impl Server {
             Command::Bootstrap(token) => self.bootstrap(now, &token).map(|()| Answer::Bootstrapped),
             Command::Pause => {
                 self.pausing = Some(Pausing { id, until: now.mono + FLUSH_MAX, paused: false });
-                let dropped = self.gate.clear();
-                self.counters.add("replies_dropped", "service_stopped", dropped as u64);
+                self.drop_replies();
                 self.tick_pause(now);
                 return;
             }

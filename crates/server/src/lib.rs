@@ -306,8 +306,20 @@ impl Server {
         if self.endpoint.take_record_change() {
             self.journal.document(Document::Endpoint, self.endpoint.record());
         }
+        if self.endpoint.service() == Service::Silent {
+            // Also without a change of state: RecoverDone stops serving with the link (H-20).
+            self.drop_replies();
+        }
         if self.waiting_since.is_none() && self.journal.is_waiting() {
             self.waiting_since = Some(now.mono);
+        }
+    }
+
+    /// Ceasing to serve acts at once: nobody gets what was promised but not yet said.
+    fn drop_replies(&mut self) {
+        let dropped = self.gate.clear();
+        if dropped > 0 {
+            self.counters.add("replies_dropped", "service_stopped", dropped as u64);
         }
     }
 
@@ -327,8 +339,7 @@ impl Server {
         self.outbox.event(Event::StateChanged { from, to, why: why.to_owned() });
         self.service_since = self.journal.last();
         if self.endpoint.service() != Service::All {
-            let dropped = self.gate.clear();
-            self.counters.add("replies_dropped", "service_stopped", dropped as u64);
+            self.drop_replies();
             self.offers.clear();
         }
         self.exchange.barrier = None;

@@ -66,6 +66,8 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
             Status::Abandoned,
             Status::Active | Status::Expired | Status::Released | Status::Free | Status::Backup,
         ) => match ctx.dialect {
+            // Who was alone last has waited its time-out and uses the address again.
+            Dialect::Own if ctx.after_partner_down && incoming.starts > Some(mine.starts) => None,
             Dialect::Own => {
                 Some((RejectReason::LessCriticalBindingInformation, "abandoned here: somebody else uses it"))
             }

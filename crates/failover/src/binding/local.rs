@@ -256,8 +256,10 @@ pub fn unpark(lease: &Lease, here: &Here, down: &PartnerDown) -> Result<Lease, D
     match lease.status {
         Status::Expired | Status::Released | Status::Reset => {
             in_partner_down(lease, Who::OtherClient, down, here.now)?;
-            // The potentials stay, as a sign that the partner holds a copy that must be ended.
-            Ok(Lease { hold_until: UnixTime::ZERO, ..changed(lease, Status::Free, here) })
+            // The potentials stay, as a sign that the partner holds a copy that must be ended: of an
+            // abandoned address too, of which nothing was promised.
+            let sent_potential = lease.sent_potential.max(lease.starts);
+            Ok(Lease { hold_until: UnixTime::ZERO, sent_potential, ..changed(lease, Status::Free, here) })
         }
         Status::Free | Status::Active | Status::Abandoned | Status::Backup => Err(Denied::NotOurs),
     }

@@ -118,7 +118,12 @@ pub fn rejected(mine: &Lease, sent: &BindingUpdate, reason: RejectReason, side: 
     match (mine.status, side.role) {
         // A reclaim of an address that the secondary has leased: it stays the secondary's. Not to be sent
         // as Backup either, which an ISC secondary would take over its own Active.
-        (Status::Free, Role::Primary) if conflict && mine.sync != Sync::Agreed && !mine.flags.reserved => {
+        (Status::Free, Role::Primary)
+            if conflict
+                && sent.status == Some(Status::Free)
+                && mine.sync != Sync::Agreed
+                && !mine.flags.reserved =>
+        {
             lease.status = Status::Backup;
             lease.sync = Sync::Agreed;
         }
@@ -148,8 +153,15 @@ pub(super) fn says(sent: &BindingUpdate, mine: &Lease, side: &Side) -> bool {
 fn status_told(lease: &Lease, side: &Side) -> Status {
     match (lease.status, side.dialect, side.role) {
         // Freed in PartnerDown without the partner's word: it must end its own copy of the lease first,
-        // and only if that is over there too.
-        (Status::Free | Status::Backup, _, _) if is_unparked(lease) => Status::Expired,
+        // and only if that is over there too. Without a client it was abandoned or reset, which only a
+        // reset ends.
+        (Status::Free | Status::Backup, _, _) if is_unparked(lease) => {
+            if lease.client.is_some() {
+                Status::Expired
+            } else {
+                Status::Reset
+            }
+        }
         // Reserved addresses are each server's own while free (§6.6).
         (Status::Free, Dialect::Own, Role::Primary) if lease.flags.reserved => Status::Backup,
         (status, _, _) => status,
@@ -159,7 +171,7 @@ fn status_told(lease: &Lease, side: &Side) -> Status {
 /// Free since PartnerDown, by [`unpark`](super::unpark), and the partner does not know.
 fn is_unparked(lease: &Lease) -> bool {
     let promised = lease.sent_potential.max(lease.acked_potential).max(lease.received_potential_max);
-    lease.sync != Sync::Agreed && lease.client.is_some() && promised > UnixTime::ZERO
+    lease.sync != Sync::Agreed && promised > UnixTime::ZERO
 }
 
 /// Both sides hold it as not Active: the primary's, and nothing is promised any more.

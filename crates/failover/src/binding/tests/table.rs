@@ -173,6 +173,19 @@ fn cf_4_an_operators_reset_ends_an_abandoned_address() {
 }
 
 #[test]
+fn an_abandoned_address_used_again_in_partner_down_is_not_abandoned_any_more() {
+    for incoming in [Status::Active, Status::Expired, Status::Released, Status::Free, Status::Backup] {
+        for (starts, expected) in [(300, Some(16)), (301, None)] {
+            let mut ctx = ctx(Role::Secondary, Dialect::Own);
+            ctx.after_partner_down = true;
+            let update = BindingUpdate { starts: Some(starts), ..update(incoming) };
+            let verdict = judge(&mine(Status::Abandoned), &update, &ctx);
+            assert_eq!(number(&verdict), expected, "{incoming} since {starts}");
+        }
+    }
+}
+
+#[test]
 fn isc_ends_and_reuses_abandoned_addresses_by_itself() {
     for incoming in Status::ALL {
         let verdict = verdict(Status::Abandoned, &update(incoming), 450, Role::Primary, Dialect::Isc);

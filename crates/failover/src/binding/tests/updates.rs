@@ -9,8 +9,8 @@ use super::{
     serving, side, t, update,
 };
 use crate::binding::{
-    Dialect, Side, acked, freeze, give, grant, is_withheld, judge, partner_lost_data, reclaim, rejected,
-    release, unpark, update_for,
+    Dialect, Side, abandoned_timeout, acked, freeze, give, grant, is_withheld, judge, partner_lost_data,
+    reclaim, rejected, release, unpark, update_for,
 };
 use crate::times::{Mode, PartnerDown, blocks_exit, is_own};
 use crate::wire::{BindingUpdate, RejectReason};
@@ -249,6 +249,35 @@ fn what_was_freed_in_partner_down_is_told_as_the_end_of_its_lease() {
         ctx.now = t(5001);
         assert_eq!(number(&judge(&partners, &sent, &ctx)), None);
     }
+}
+
+#[test]
+fn an_abandoned_address_freed_in_partner_down_is_told_as_its_reset() {
+    // As Free the partner would refuse it over its own Abandoned; and the refusal, taken for that of a
+    // reclaim, would lose the address to both.
+    let abandoned = Lease { client: None, ..agreed(mine(Status::Abandoned)) };
+    let mut here = here(Role::Primary, State::PartnerDown);
+    here.now = t(5000);
+    let reset = abandoned_timeout(&abandoned, &here, Seconds(120)).expect("long ago");
+    let down =
+        PartnerDown { at: t(400), role: Role::Primary, mclt: M, guard: Seconds::ZERO, dynamic_bootp: false };
+    let lease = unpark(&reset, &here, &down).expect("the bound has passed");
+    for side in [own_primary(), isc_primary()] {
+        let sent = update_for(&lease, &side);
+        assert_eq!((sent.status, &sent.hardware), (Some(Status::Reset), &None));
+        let verdict = judge(&abandoned, &sent, &ctx(Role::Secondary, Dialect::Own));
+        assert_eq!(accepted(verdict).status, Status::Free);
+        let settled = acked(&lease, &sent, &side);
+        assert_eq!((settled.status, settled.sync), (Status::Free, Sync::Agreed));
+    }
+}
+
+#[test]
+fn the_refusal_of_a_lease_that_ended_in_partner_down_gives_no_address_away() {
+    let lease = unparked();
+    let sent = update_for(&lease, &own_primary());
+    let refused = rejected(&lease, &sent, RejectReason::OutdatedBindingInformation, &own_primary());
+    assert_eq!(refused, Lease { sync: Sync::Rejected, ..lease });
 }
 
 #[test]
