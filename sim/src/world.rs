@@ -470,7 +470,7 @@ impl World {
             return Ok(());
         }
         if self.network.partitioned || self.nodes[1 - node].server.is_none() {
-            return self.with_server(node, |server, now| server.dial_failed(now));
+            return self.with_server(node, |server, now| server.dial_failed(now, "unreachable".to_owned()));
         }
         let conn = self.network.open();
         self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("connects: {conn:?}"));

@@ -99,8 +99,6 @@ pub struct Server {
     latest: UnixTime,
     pausing: Option<Pausing>,
     next_upkeep: Mono,
-    /// Whether anybody was answered in this run.
-    served: bool,
 }
 
 impl Server {
@@ -123,8 +121,8 @@ impl Server {
     }
 
     /// A connection that [`LinkOrder::Dial`] asked for could not be made.
-    pub fn dial_failed(&mut self, now: Now) {
-        self.links.dial_failed(now);
+    pub fn dial_failed(&mut self, now: Now, why: String) {
+        self.links.dial_failed(now, why);
     }
 
     /// Somebody asks something of this server; the answer comes from [`Server::poll_answer`].
@@ -330,7 +328,13 @@ impl Server {
             Action::Request { all } => self.request_updates(now, all),
             Action::CancelRequest => self.exchange.request = None,
             Action::Requeue => self.requeue(now),
-            Action::Behind(why) => self.outbox.event(Event::StoreBehind { why }),
+            Action::Behind(why) => {
+                // The first start of a new pair begins with an empty store, as its token says.
+                let record = self.endpoint.record();
+                if !record.token_burnt || record.partner.is_some() {
+                    self.outbox.event(Event::StoreBehind { why });
+                }
+            }
         }
     }
 

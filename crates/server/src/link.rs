@@ -63,7 +63,10 @@ impl Links {
         Self { partner_expected, ..Self::default() }
     }
 
-    pub(crate) fn dial_failed(&mut self, now: Now) {
+    pub(crate) fn dial_failed(&mut self, now: Now, why: String) {
+        if self.registered.is_none() {
+            self.last_error = Some(why);
+        }
         self.dialling = false;
         self.next_dial = now.mono + REDIAL;
     }
@@ -195,7 +198,9 @@ impl Server {
         self.links.registered = None;
         self.exchange.link_lost();
         self.counters.add("link_losses", class, 1);
-        self.links.last_error = Some(why.clone());
+        // A partner that said that it stops is no failure of the link.
+        let farewell = matches!(self.endpoint.heard(), Some(State::Paused | State::Shutdown));
+        self.links.last_error = (!farewell).then(|| why.clone());
         self.outbox.event(Event::LinkDown { class, why });
         let context = self.context(now);
         self.endpoint.link_lost(context);
@@ -404,13 +409,15 @@ impl Server {
                 self.compare_progress(now, &message.extensions);
                 let context = self.context(now);
                 let (state, since) = (message.state, UnixTime::new(u64::from(message.since)));
-                let before = self.endpoint.record().partner.map(|partner| partner.state);
+                let before = self.endpoint.record().partner.map(|partner| (partner.state, partner.startup));
                 self.endpoint.partner_state(state, message.startup, since, context);
-                self.outbox.event(Event::PartnerChanged {
-                    from: before,
-                    to: state,
-                    startup: message.startup,
-                });
+                if before != Some((state, message.startup)) {
+                    self.outbox.event(Event::PartnerChanged {
+                        from: before.map(|(state, _)| state),
+                        to: state,
+                        startup: message.startup,
+                    });
+                }
                 if self.links.registered.as_ref().is_some_and(|registered| !registered.announced) {
                     self.say_first_state(now);
                 }

@@ -43,7 +43,17 @@ impl Server {
 
     /// Every address of every pool and reservation, in order.
     pub fn leases(&self) -> impl Iterator<Item = LeaseLine> + '_ {
-        self.table.iter().filter(|lease| self.is_configured(lease.address)).map(line)
+        self.leases_after(None)
+    }
+
+    /// The same from behind an address on, so that a long listing can be taken in parts.
+    pub fn leases_after(&self, after: Option<Ipv4Addr>) -> impl Iterator<Item = LeaseLine> + '_ {
+        let first =
+            after.map_or(Ipv4Addr::UNSPECIFIED, |after| Ipv4Addr::from(u32::from(after).saturating_add(1)));
+        self.table
+            .range(first, Ipv4Addr::BROADCAST)
+            .filter(|lease| self.is_configured(lease.address))
+            .map(line)
     }
 
     /// Where the partner listens, by the configuration in force.

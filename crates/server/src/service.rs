@@ -97,7 +97,6 @@ impl Server {
         if self.promise < now.wall + Seconds(1) {
             self.promise_until(now.wall + PROMISE);
         }
-        self.served = true;
     }
 
     /// Writes a promise to serve until `until`, which may be shorter than the one before.

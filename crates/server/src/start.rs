@@ -121,7 +121,6 @@ impl Server {
             latest: now.wall,
             pausing: None,
             next_upkeep: now.mono,
-            served: false,
             manifest,
             config,
             digest,
@@ -130,9 +129,9 @@ impl Server {
         server.journal.document(Document::Pair, &server.manifest);
         server.journal.document(Document::MaxLead, &server.max_lead);
         server.mark_reservations(now);
-        server.settle(now);
-        if let Some(token) = token {
-            // A refusal is an event; a token left behind by an earlier start is nothing to stop for.
+        // A token that is still there at a later start has done its work.
+        if let Some(token) = token.filter(|_| server.store_is_empty()) {
+            // A refusal is an event, and the server recovers from its partner.
             let _ = server.bootstrap(now, &token);
         }
         server.settle(now);

@@ -58,7 +58,10 @@ impl Links {
                     self.open.remove(&conn);
                     server.link(now, conn, LinkEvent::Down);
                 }
-                Input::DialFailed => server.dial_failed(now),
+                Input::DialFailed(class) => {
+                    let why = format!("no connection with the partner: {}", class.replace('_', " "));
+                    server.dial_failed(now, why);
+                }
             }
         }
         INPUTS_MAX

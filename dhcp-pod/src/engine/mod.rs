@@ -220,9 +220,8 @@ impl Engine {
                     self.news = true;
                 }
                 Request::Leases(after, answer) => {
-                    let lines = self.parts.server.leases();
-                    let rest = lines.skip_while(|line| after.is_some_and(|after| line.address <= after));
-                    let _ = answer.send(rest.take(LEASES_MAX).collect());
+                    let lines = self.parts.server.leases_after(after);
+                    let _ = answer.send(lines.take(LEASES_MAX).collect());
                 }
             }
         }
@@ -333,7 +332,9 @@ impl Engine {
                 LinkOrder::Dial => {
                     self.tell_peer();
                     if self.parts.link.orders.try_send(link::Dial).is_err() {
-                        self.parts.server.dial_failed(now);
+                        self.parts
+                            .server
+                            .dial_failed(now, "too many connection attempts are under way".to_owned());
                     }
                 }
                 LinkOrder::Close(conn) => self.links.close(conn),

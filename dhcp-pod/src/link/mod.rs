@@ -41,8 +41,8 @@ pub enum Input {
     Bytes(ConnId, Vec<u8>),
     /// A connection is gone.
     Down(ConnId),
-    /// The partner could not be reached.
-    DialFailed,
+    /// The partner could not be reached; the class of the failure.
+    DialFailed(&'static str),
 }
 
 /// The engine's end of a connection.
@@ -246,7 +246,7 @@ impl Shared {
 
     async fn failed(&self, class: &'static str) {
         self.metrics.count("link_attempts", class);
-        self.tell(Input::DialFailed).await;
+        self.tell(Input::DialFailed(class)).await;
     }
 
     /// Waits for room: an engine that is behind slows the partner down. False if the engine is gone.

@@ -129,7 +129,7 @@ async fn a_dial_comes_from_the_own_address_and_a_failed_one_is_told() {
     assert_eq!(from.ip(), std::net::IpAddr::from(OWN));
     drop(partner);
     node.dial().await;
-    assert!(matches!(node.input().await, Input::DialFailed));
+    assert!(matches!(node.input().await, Input::DialFailed(_)));
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn without_an_address_of_the_partner_a_dial_fails_at_once() {
     let mut node = node(free(OWN), SocketAddrV4::new(PARTNER, 1), None);
     node.port.peer.send_modify(|peer| peer.partner = None);
     node.dial().await;
-    assert!(matches!(node.input().await, Input::DialFailed));
+    assert!(matches!(node.input().await, Input::DialFailed(_)));
     assert!(node.metrics().contains("no_address"));
 }
 
@@ -150,9 +150,9 @@ async fn meet(dialler: Arc<Certificates>, listener: Arc<Certificates>) -> bool {
         one.dial().await;
         match one.input().await {
             Input::Up(_, outgoing) => break outgoing,
-            Input::DialFailed if one.metrics().contains("not_proven") => return false,
+            Input::DialFailed(_) if one.metrics().contains("not_proven") => return false,
             // The listener is not there yet.
-            Input::DialFailed => tokio::time::sleep(Duration::from_millis(20)).await,
+            Input::DialFailed(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             other => panic!("{other:?}"),
         }
     };
