@@ -1,0 +1,94 @@
+//! The cluster of `e2e/cluster/`: its nodes and parts, which only stories with access to its host
+//! can touch.
+
+use std::path::PathBuf;
+
+use crate::process::{Daemon, run};
+use crate::{Failure, Told};
+
+/// The first three numbers of the LAN.
+pub const LAN: &str = "10.78.0";
+/// Those of the network behind the relay.
+pub const FAR: &str = "10.79.0";
+
+/// The cluster's name, if this machine is its host. Without one the cluster is somebody else's.
+#[must_use]
+pub fn name() -> Option<String> {
+    std::env::var("E2E_CLUSTER").ok().filter(|name| !name.is_empty())
+}
+
+/// The cluster's name, for a story that cannot do without.
+pub fn host() -> Told<String> {
+    name().ok_or_else(|| "this story needs E2E_CLUSTER, which e2e/cluster-tests sets".into())
+}
+
+/// Runs a command of `e2e/cluster/` on the cluster.
+pub fn command(program: &str, words: &[&str]) -> Told<String> {
+    run(120, &[&[format!("e2e/cluster/{program}").as_str(), &host()?], words].concat())
+}
+
+/// Starts, stops or kills a part of the cluster.
+pub fn component(action: &str, part: &str) -> Told {
+    command("component", &[action, part]).map(|_| ())
+}
+
+/// Runs a command on a node, as if logged in there.
+pub fn on_node(node: &str, words: &[&str]) -> Told<String> {
+    let file = state()?.join(format!("run/{node}.pid"));
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let pid = text.split_whitespace().next().ok_or("the node does not run")?;
+    run(20, &[&["nsenter", "--all", "--target", pid], words].concat())
+}
+
+/// Kills the processes of a container, as the kernel would; `id` as in the pod's status.
+pub fn kill_container(node: &str, id: &str) -> Told {
+    let id = id.trim_start_matches("containerd://");
+    on_node(node, &["ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id]).map(|_| ())
+}
+
+/// Where this machine sees what is in a volume.
+pub fn volume_folder(volume: &str) -> Told<PathBuf> {
+    let node = volume.rsplit_once('-').map_or(volume, |(node, _)| node);
+    Ok(state()?.join(node).join("var/lib/volumes").join(volume))
+}
+
+/// Lets volumes whose claim is gone be bound anew, empty.
+pub fn fresh_volumes() -> Told {
+    if name().is_some() { command("fresh-volumes", &[]).map(|_| ()) } else { Ok(()) }
+}
+
+/// The second LAN with a relay of ISC between the two; gone when dropped.
+#[derive(Debug)]
+pub struct Relay {
+    dhcrelay: Daemon,
+}
+
+impl Relay {
+    /// Starts it.
+    pub fn start() -> Told<Self> {
+        let cluster = host()?;
+        command("relay", &["up"])?;
+        let servers = [format!("{LAN}.11"), format!("{LAN}.12")];
+        let relay =
+            ["e2e/cluster/relay", &cluster, "exec", "dhcrelay", "-4", "-d", "-id", "far", "-iu", "lan"];
+        let dhcrelay = Daemon::start(&[&relay[..], &[&servers[0], &servers[1]]].concat())?;
+        Ok(Self { dhcrelay })
+    }
+
+    /// What it said.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.dhcrelay.written()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        command("relay", &["down"]).ok();
+    }
+}
+
+fn state() -> Result<PathBuf, Failure> {
+    let states = std::env::var("DFP_STATE").unwrap_or_else(|_| "/var/lib/dhcp-failover".to_owned());
+    Ok(PathBuf::from(states).join(host()?))
+}
