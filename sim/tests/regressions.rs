@@ -46,3 +46,13 @@ fn seed_29617_an_ack_does_not_outlive_the_link_in_recover_done() {
     holds(29617);
     holds(33910);
 }
+
+/// The primary lost its volume, fetched everything from the secondary, and before both were in Normal again
+/// the secondary lost its own. As the primary had not been in Normal with its new store, it took the request
+/// for everything for that of a new partner: it went on granting on potentials that the partner had
+/// forgotten, five minutes past what the partner would have waited for. Now every acknowledgement or promise
+/// of the partner in the table makes its loss of memory one.
+#[test]
+fn seed_72026_a_partner_can_lose_its_memory_before_the_first_normal() {
+    holds(72026);
+}

@@ -175,7 +175,14 @@ impl Server {
 
     /// The partner asks for bindings (§5).
     pub(crate) fn answer_updates(&mut self, now: Now, xid: u32, all: bool) {
-        if all && self.endpoint.record().integrated && !self.exchange.amnesia {
+        // Not only after a common Normal: what was fetched from the partner, or acknowledged by it, before
+        // the first one can be lost there as well.
+        let partner_knew = || {
+            self.table
+                .iter()
+                .any(|lease| lease.acked_potential.max(lease.received_potential_max) > UnixTime::ZERO)
+        };
+        if all && !self.exchange.amnesia && (self.endpoint.record().integrated || partner_knew()) {
             self.exchange.amnesia = true;
             self.hold_for_amnesia(now);
         }
