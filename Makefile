@@ -34,3 +34,8 @@ images: ## both images, as files
 
 e2e: ## the tests on a real cluster
 	e2e/cluster-tests
+
+bench: ## figures: exchanges per second of a pair, events per second of the simulator
+	source e2e/lib.sh
+	bench/pair
+	cargo run --quiet --locked --release -p sim -- --seeds 2000
