@@ -48,8 +48,10 @@ pub(crate) struct Node {
     pub(crate) readers: BTreeMap<ConnId, FrameReader>,
     /// States entered, each with the change that makes it durable.
     pub(crate) entered: Vec<(Lsn, State)>,
-    /// It lost its volume and has not been in Normal since.
+    /// It lost its volume and has not fetched everything since: its disk says nothing, and it is silent.
     pub(crate) amnesic: bool,
+    /// The pair's data are on its present volume.
+    pub(crate) synced: bool,
 }
 
 /// Small segments, so that rotation and removal happen in every run.
@@ -77,6 +79,7 @@ impl Node {
             readers: BTreeMap::new(),
             entered: Vec::new(),
             amnesic: false,
+            synced: false,
         }
     }
 
@@ -146,6 +149,7 @@ impl Node {
         self.durable.clear();
         self.volume += 1;
         self.amnesic = true;
+        self.synced = false;
     }
 
     /// Writes what waits; the sync follows in [`Node::sync`].

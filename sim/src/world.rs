@@ -224,7 +224,8 @@ impl World {
             What::VolumeLoss { node } => {
                 let other = &self.nodes[1 - node];
                 // Both stores lost is another issue's matter; so is a partner that cannot answer.
-                let safe = !other.amnesic && !self.nodes[node].amnesic && other.server.is_some();
+                let safe =
+                    !other.amnesic && other.synced && !self.nodes[node].amnesic && other.server.is_some();
                 if safe {
                     self.history.note(
                         self.time,
@@ -395,9 +396,6 @@ impl World {
             if let server::Event::StateChanged { from, to, .. } = event {
                 *self.states.entry(to).or_default() += 1;
                 states.extend([from, to]);
-                if to == State::Normal {
-                    self.nodes[node].amnesic = false;
-                }
             }
         }
         states
@@ -457,6 +455,10 @@ impl World {
         for (lsn, state) in entered {
             if lsn <= upto {
                 self.checker.state_on_disk(node, state);
+                if matches!(state, State::PartnerDown | State::RecoverDone | State::Normal) {
+                    self.nodes[node].amnesic = false;
+                    self.nodes[node].synced = true;
+                }
             } else {
                 self.nodes[node].entered.push((lsn, state));
             }

@@ -56,3 +56,12 @@ fn seed_29617_an_ack_does_not_outlive_the_link_in_recover_done() {
 fn seed_72026_a_partner_can_lose_its_memory_before_the_first_normal() {
     holds(72026);
 }
+
+/// The primary lost its volume and was fetching it from the secondary when the secondary lost its own. The
+/// primary was already holding leases for its own loss, took that for enough, and went on counting on what
+/// the partner had forgotten. Now every request for everything ends what the partner's memory was good for.
+#[test]
+fn seed_216_each_loss_of_memory_counts() {
+    holds(216);
+    holds(2263);
+}

@@ -182,7 +182,8 @@ impl Server {
                 .iter()
                 .any(|lease| lease.acked_potential.max(lease.received_potential_max) > UnixTime::ZERO)
         };
-        if all && !self.exchange.amnesia && (self.endpoint.record().integrated || partner_knew()) {
+        // Each time: between two requests the partner may have lost its memory again.
+        if all && (self.endpoint.record().integrated || partner_knew()) {
             self.exchange.amnesia = true;
             self.hold_for_amnesia(now);
         }
