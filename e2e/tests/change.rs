@@ -1,0 +1,216 @@
+//! The pair is edited, upgraded, deleted and applied again, and clients notice nothing but what they should.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::scope;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use e2e::client::{Client, Lease};
+use e2e::kubectl::{apply, get, kubectl, text_at};
+use e2e::process::run;
+use e2e::story::seconds;
+use e2e::{Pair, Role, Story, Told, cluster, ensure, story, wait_until};
+
+#[test]
+fn a_changed_pool_and_option_reach_both_servers_without_a_restart() {
+    story("A changed pool and a changed option reach both servers without a restart", |story| {
+        let mut pair = Pair::on_lan("e2e-edit");
+        let pool = format!("{}.100", cluster::LAN);
+        // One address, and one server that answers: the second client finds the pool full.
+        pair.set("/spec/loadBalancing", Value::Null)?;
+        pair.set("/spec/subnets/0/pools/0", json!({"first": pool, "last": pool}))?;
+        story.start(&pair)?;
+        let uids = pair.pod_uids()?;
+        let (phone, tablet, printer) =
+            (Client::on_lan("phone")?, Client::on_lan("tablet")?, Client::on_lan("printer")?);
+        let first = phone.udhcpc()?;
+        story.saw(format!("the phone got {first}, domain {}", first.domain));
+        ensure(first.domain == "before.example", || format!("{first:?}"))?;
+        let none = tablet.udhcpc_asking(3, 1);
+        ensure(none.is_err(), || format!("the pool has one address, but the tablet got {none:?}"))?;
+        story.saw("the tablet got nothing: the pool of one address is full");
+
+        let reserved = format!("{}.50", cluster::LAN);
+        pair.set("/spec/subnets/0/pools/0/last", json!(format!("{}.119", cluster::LAN)))?;
+        pair.set("/spec/subnets/0/options/domainName", json!("after.example"))?;
+        let reservation = json!({"address": reserved, "hardwareAddress": printer.hardware_address});
+        pair.set("/spec/subnets/0/reservations", json!([reservation]))?;
+        let began = Instant::now();
+        pair.apply()?;
+        wait_until("both servers work with the new configuration", 30, || {
+            let object = pair.object()?;
+            let generation = text_at(&object, "/metadata/generation");
+            let observed = text_at(&object, "/status/observedGeneration");
+            let sync = pair.condition("ConfigInSync")?;
+            ensure(generation == observed && sync.starts_with("True"), || format!("{observed}: {sync}"))
+        })?;
+        story.saw(format!("both servers have it {} after the apply", seconds(began.elapsed())));
+        for role in Role::BOTH {
+            let table = pair.leases(role)?;
+            ensure(table.len() == 21, || format!("the {} knows {} addresses", role.text(), table.len()))?;
+        }
+        let (second, third, again) = (tablet.udhcpc()?, printer.udhcpc()?, phone.udhcpc()?);
+        story.saw(format!("the tablet got {second}, domain {}", second.domain));
+        story.saw(format!("the printer got its reserved {third}"));
+        story.saw(format!("the phone renewed {again}, domain {}", again.domain));
+        ensure(second.domain == "after.example" && again.domain == "after.example", || {
+            "the old domain".into()
+        })?;
+        ensure(third.address == reserved, || format!("the printer has {}", third.address))?;
+        ensure(again.address == first.address, || format!("the phone had {}", first.address))?;
+        let now = pair.pod_uids()?;
+        ensure(now == uids, || format!("other pods: {uids:?} became {now:?}"))?;
+        for role in Role::BOTH {
+            let restarts = text_at(&pair.pod_object(role)?, "/status/containerStatuses/0/restartCount");
+            ensure(restarts == "0", || format!("the {} restarted {restarts} times", role.text()))?;
+        }
+        story.saw("the pods are the same ones, and none restarted");
+        story.same_leases(&pair)
+    });
+}
+
+#[test]
+fn a_new_image_rolls_secondary_then_primary_and_clients_are_answered() {
+    story("A new image rolls the secondary, then the primary; clients are answered meanwhile", |story| {
+        let pair = Pair::on_lan("e2e-roll");
+        story.start(&pair)?;
+        let (phone, tablet) = (Client::on_lan("phone")?, Client::on_lan("tablet")?);
+        let before = pair.pod_uids()?;
+        let image = text_at(&pair.pod_object(Role::Primary)?, "/spec/containers/0/image");
+        let done = AtomicBool::new(false);
+        let (order, asked, renewed) = scope(|scope| {
+            // One asks anew each time, as after a reboot, and one renews.
+            let asking = scope.spawn(|| keep_asking(&done, || tablet.udhcpc_asking(4, 3)));
+            let renewing = scope.spawn(|| {
+                let daemon = phone.daemon()?;
+                keep_asking(&done, || daemon.renew(15))
+            });
+            let order = server_image(Some("next")).and_then(|()| until_rolled(story, &pair, &before));
+            // Some more questions of the pair as it is now.
+            std::thread::sleep(Duration::from_secs(2));
+            done.store(true, Ordering::Relaxed);
+            (order, asking.join(), renewing.join())
+        });
+        let order = order?;
+        let asked = asked.map_err(|_| "the thread of the tablet")??;
+        let renewed = renewed.map_err(|_| "the thread of the phone")??;
+        story.saw(format!("the tablet asked anew {asked}; the phone renewed {renewed}"));
+        ensure(order == ["secondary", "primary"], || format!("the order was {order:?}"))?;
+        for role in Role::BOTH {
+            let now = text_at(&pair.pod_object(role)?, "/spec/containers/0/image");
+            ensure(now == "docker.io/library/dhcp-pod:next", || format!("{image} became {now}"))?;
+        }
+        let events = pair.events()?;
+        for role in Role::BOTH {
+            let partner = role.partner().text();
+            let paused = events.iter().find(|event| {
+                event.contains(&format!("the {partner} went from Normal"))
+                    && event.contains("partner in Paused")
+            });
+            let paused = paused
+                .ok_or_else(|| format!("no event tells that the {} paused: {events:#?}", role.text()))?;
+            story.saw(format!("the {} announced itself: {paused}", role.text()));
+        }
+        story.same_leases(&pair)?;
+        // The next story begins with the image of this version.
+        pair.delete()?;
+        server_image(None)
+    });
+}
+
+/// How a client fared that asked all the time.
+struct Fared {
+    times: usize,
+    longest: Duration,
+}
+
+impl std::fmt::Display for Fared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} times, answered after {} at the latest", self.times, seconds(self.longest))
+    }
+}
+
+/// Asks until it is done, for one and the same address.
+fn keep_asking(done: &AtomicBool, ask: impl Fn() -> Told<Lease>) -> Told<Fared> {
+    let mut fared = Fared { times: 0, longest: Duration::ZERO };
+    let mut address = None;
+    while !done.load(Ordering::Relaxed) {
+        let lease = ask()?;
+        let had = address.get_or_insert_with(|| lease.address.clone());
+        ensure(*had == lease.address, || format!("{had} became {}", lease.address))?;
+        fared.longest = fared.longest.max(lease.took);
+        fared.times += 1;
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(fared)
+}
+
+/// Waits until both pods are new; answers in which order they became so.
+fn until_rolled(story: &Story, pair: &Pair, before: &[String; 2]) -> Told<Vec<&'static str>> {
+    let mut order = Vec::new();
+    wait_until("both pods are new, and both servers in Normal", 150, || {
+        for role in Role::BOTH {
+            let uid = pair.pod_object(role).map(|pod| text_at(&pod, "/metadata/uid")).unwrap_or_default();
+            if !uid.is_empty() && !before.contains(&uid) && !order.contains(&role.text()) {
+                story.saw(format!("the {} has a new pod; {}", role.text(), pair.states()?));
+                order.push(role.text());
+            }
+        }
+        let (ready, progressing) = (pair.condition("Ready")?, pair.condition("Progressing")?);
+        let all = order.len() == 2 && ready.starts_with("True") && progressing.starts_with("False");
+        ensure(all, || format!("{order:?}; {ready}; {progressing}"))
+    })?;
+    story.saw(pair.states()?);
+    Ok(order)
+}
+
+/// Sets the tag of the servers' image in the chart's release, or takes the default again.
+fn server_image(tag: Option<&str>) -> Told {
+    let set = format!("serverImage.tag={}", tag.unwrap_or_default());
+    let release = ["helm", "upgrade", "dhcp", "charts/dhcp-failover-operator", "--namespace", "dhcp-system"];
+    run(90, &[&release[..], &["--reuse-values", "--set", &set, "--wait", "--timeout", "80s"]].concat())
+        .map(|_| ())
+}
+
+#[test]
+fn a_deleted_pair_keeps_its_volumes_and_is_taken_up_again() {
+    story("A pair is deleted: its children go, its volumes stay, and the next one takes them up", |story| {
+        let pair = Pair::on_lan("e2e-again");
+        story.start(&pair)?;
+        let (phone, tablet) = (Client::on_lan("phone")?, Client::on_lan("tablet")?);
+        let leases = [phone.udhcpc()?, tablet.udhcpc()?];
+        story.saw(format!("the phone has {}; the tablet has {}", leases[0], leases[1]));
+        story.same_leases(&pair)?;
+        let claims = pair.claims()?;
+        ensure(claims.len() == 2, || format!("the claims are {claims:?}"))?;
+        let bound = text_at(&get(&["-n", pair.namespace(), "pods"])?, "/items/0/status/phase");
+        ensure(bound == "Running", || bound.clone())?;
+
+        pair.delete()?;
+        let began = Instant::now();
+        for kind in ["pods", "statefulsets", "configmaps", "secrets", "poddisruptionbudgets"] {
+            wait_until(&format!("the {kind} are gone"), 60, || {
+                let left = pair.children(kind)?;
+                ensure(left.is_empty(), || left.join(", "))
+            })?;
+        }
+        story.saw(format!("the children are gone {} later", seconds(began.elapsed())));
+        let kept = pair.claims()?;
+        ensure(kept == claims, || format!("the claims {claims:?} became {kept:?}"))?;
+        story.saw(format!("the claims stay: {}", claims.keys().cloned().collect::<Vec<_>>().join(", ")));
+
+        apply(&pair.manifest)?;
+        let took = pair.until_normal(90)?;
+        story.saw(format!("applied again: both in Normal {} later", seconds(took)));
+        ensure(pair.claims()? == claims, || format!("other claims: {:?}", pair.claims()))?;
+        for (client, lease) in [(&phone, &leases[0]), (&tablet, &leases[1])] {
+            let again = client.udhcpc()?;
+            story.saw(format!("renewed {again}"));
+            ensure(again.address == lease.address, || format!("it had {}", lease.address))?;
+        }
+        story.same_leases(&pair)?;
+        let told = kubectl(&["-n", pair.namespace(), "get", "dfp", &pair.name, "-o", "name"])?;
+        ensure(!told.is_empty(), || "the pair is gone".into())
+    });
+}
