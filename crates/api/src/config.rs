@@ -365,6 +365,7 @@ impl Checker {
         if relationship.is_empty() || relationship.len() > 255 || relationship.contains('\0') {
             self.fail("spec.relationship", "needs 1 to 255 octets, none of them NUL");
         }
+        // What the protocol takes. An API server only admits 60 s to a week; bare manifests may be bolder.
         self.range("spec.mcltSeconds", spec.mclt_seconds, 1, 0x7fff_ffff);
         self.range("spec.backupPct", spec.backup_pct, 0, 100);
         self.link(spec);

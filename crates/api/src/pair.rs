@@ -150,9 +150,10 @@ pub struct PairSpec {
     pub relationship: Option<String>,
     /// Maximum client lead time in seconds: how far a lease may run ahead of what the partner
     /// knows, and the length of a new client's first lease. Short means quick take-over but many
-    /// renewals; below 600 that load is noticeable, above a day take-over is slow.
+    /// renewals; below 600 that load is noticeable, above a day take-over is slow. 60 to 604800, a
+    /// week.
     #[serde(default = "defaults::mclt_seconds")]
-    #[schemars(range(min = 1, max = 2_147_483_647))]
+    #[schemars(range(min = 60, max = 604_800))]
     pub mclt_seconds: u32,
     /// Share of the available addresses that the secondary holds, in percent. With load balancing
     /// the share is always 50 and this is ignored, as status says. 0 to 100.
