@@ -22,7 +22,7 @@ pub struct Cli {
 pub enum Verb {
     /// Run a server of a pair until SIGTERM or SIGINT.
     Serve(Box<Serve>),
-    /// Check a manifest and name everything that is wrong with it.
+    /// Check a manifest and name everything that is wrong with it, fields that nobody reads included.
     Check {
         /// The `DhcpFailoverPair` manifest, YAML or JSON.
         #[arg(long, value_name = "FILE")]

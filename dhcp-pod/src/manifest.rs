@@ -2,9 +2,12 @@
 
 use api::config::{FieldError, PairConfig};
 use api::pair::{API_VERSION, KIND, PairManifest};
+use serde::de::DeserializeOwned;
 
 /// Longest manifest. An API server stores no object above 1.5 MiB.
 pub const BYTES_MAX: usize = 4 << 20;
+/// Most unknown fields that one line of the log names.
+const NAMED_MAX: usize = 8;
 
 /// What is wrong with a manifest: all faults that were found, each with the path of its field.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -30,7 +33,7 @@ pub fn parse(bytes: &[u8]) -> Result<(PairManifest, PairConfig), Error> {
     if bytes.len() > BYTES_MAX {
         return Err(Error::one("", format!("is longer than {BYTES_MAX} octets")));
     }
-    let manifest = read(bytes)?;
+    let manifest: PairManifest = read(bytes)?;
     let mut errors = Vec::new();
     if manifest.api_version != API_VERSION {
         let message = format!("is `{}`; this server knows {API_VERSION}", manifest.api_version);
@@ -50,7 +53,32 @@ pub fn parse(bytes: &[u8]) -> Result<(PairManifest, PairConfig), Error> {
     }
 }
 
-fn read(bytes: &[u8]) -> Result<PairManifest, Error> {
+/// Fields of a manifest that this release does not know, by their paths. Not an error to a server, which
+/// may be older than the operator. What cannot be read at all has none.
+#[must_use]
+pub fn unknown_fields(bytes: &[u8]) -> Vec<String> {
+    if bytes.len() > BYTES_MAX {
+        return Vec::new();
+    }
+    read(bytes).map(|raw| api::unknown::unknown_fields(&raw)).unwrap_or_default()
+}
+
+/// Warns of the fields of a manifest that this release does not know.
+pub fn warn_of_unknown_fields(origin: &str, bytes: &[u8]) {
+    let unknown = unknown_fields(bytes);
+    if unknown.is_empty() {
+        return;
+    }
+    let more = unknown.len().saturating_sub(NAMED_MAX);
+    let named = &unknown[..unknown.len() - more];
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    tracing::warn!(
+        "{origin}: fields that this release does not know are ignored: {}{more}",
+        named.join(", ")
+    );
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let text = std::str::from_utf8(bytes).map_err(|error| Error::one("", format!("is no UTF-8: {error}")))?;
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text).map_err(|error| Error::one("", error.to_string()));
@@ -99,6 +127,18 @@ spec:
                 "{path}: {errors:?}"
             );
         }
+    }
+
+    #[test]
+    fn unknown_fields_are_found_in_both_forms_and_do_not_stop_parsing() {
+        let yaml = MANIFEST.replace("mcltSeconds: 60", "mcltSecond: 60\n  7: seven");
+        parse(yaml.as_bytes()).expect("unknown fields are skipped");
+        assert_eq!(unknown_fields(yaml.as_bytes()), ["spec.7", "spec.mcltSecond"]);
+        let mut json = serde_json::to_value(parse(MANIFEST.as_bytes()).expect("valid").0).expect("JSON");
+        json["spec"]["link"]["polInterval"] = 3.into();
+        assert_eq!(unknown_fields(json.to_string().as_bytes()), ["spec.link.polInterval"]);
+        assert_eq!(unknown_fields(MANIFEST.as_bytes()), Vec::<String>::new());
+        assert_eq!(unknown_fields(b"just text"), Vec::<String>::new());
     }
 
     #[test]

@@ -329,6 +329,7 @@ fn is_later(one: &PairConfig, other: &PairConfig) -> bool {
 
 fn read_manifest(path: &Path) -> Result<(PairManifest, PairConfig), manifest::Error> {
     let bytes = std::fs::read(path).map_err(|error| manifest::Error::one("", error.to_string()))?;
+    manifest::warn_of_unknown_fields(&path.display().to_string(), &bytes);
     manifest::parse(&bytes)
 }
 

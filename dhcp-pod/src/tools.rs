@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use api::config::FieldError;
 use api::identity::Role;
 use api::status::{BootstrapToken, LeaseLine};
 
@@ -89,14 +90,24 @@ impl Error {
     }
 }
 
-/// `dhcp-pod check`.
+/// `dhcp-pod check`. Unlike to a server, a field that nobody reads is a fault to it.
 pub fn check(path: &Path, out: &mut impl Write) -> Result<(), Error> {
     let bytes = std::fs::read(path).map_err(|error| Error::Manifest {
         path: path.to_owned(),
         source: manifest::Error::one("", error.to_string()),
     })?;
-    let (pair, config) =
-        manifest::parse(&bytes).map_err(|source| Error::Manifest { path: path.to_owned(), source })?;
+    let unknown: Vec<_> = manifest::unknown_fields(&bytes)
+        .into_iter()
+        .map(|path| FieldError { path, message: "no such field in this release".to_owned() })
+        .collect();
+    let (pair, config) = match manifest::parse(&bytes) {
+        Ok(parsed) if unknown.is_empty() => parsed,
+        parsed => {
+            let mut faults = parsed.err().map_or_else(Vec::new, |manifest::Error(faults)| faults);
+            faults.extend(unknown);
+            return Err(Error::Manifest { path: path.to_owned(), source: manifest::Error(faults) });
+        }
+    };
     let addresses: u64 =
         config.subnets.iter().flat_map(|subnet| &subnet.pools).map(|pool| u64::from(pool.size())).sum();
     writeln!(

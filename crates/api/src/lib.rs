@@ -2,8 +2,8 @@
 //!
 //! [`pair`] is the `DhcpFailoverPair` object as users write it, [`config`] the checked form that
 //! the server works with, [`status`] what a server reports and what the object's status shows.
-//! [`tls`] says by which names they know each other. [`time`] and [`identity`] are the vocabulary of
-//! all crates below.
+//! [`unknown`] finds fields of a manifest that nobody reads. [`tls`] says by which names they know
+//! each other. [`time`] and [`identity`] are the vocabulary of all crates below.
 //!
 //! Nothing here opens a socket or a file, reads a clock or draws randomness.
 
@@ -13,3 +13,4 @@ pub mod pair;
 pub mod status;
 pub mod time;
 pub mod tls;
+pub mod unknown;

@@ -135,6 +135,7 @@ async fn config(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ConfigAccepted>, Problem> {
     let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    manifest::warn_of_unknown_fields("a pushed configuration", &body);
     let pair = manifest::parse(&body).inspect_err(|error| admin.engine.config_refused(error.to_string()))?;
     match admin.engine.command(Command::Configure(Box::new(pair))).await? {
         Answer::Configured(accepted) => Ok(Json(accepted)),

@@ -79,6 +79,15 @@ async fn a_good_configuration_is_acknowledged_with_its_digest() {
 }
 
 #[tokio::test]
+async fn a_configuration_of_a_later_release_is_taken_without_the_fields_that_are_new() {
+    let (admin, desk) = admin();
+    tokio::spawn(agree(desk));
+    let later = MANIFEST.replace("mcltSeconds: 60", "mcltSeconds: 60\n  inventedLater: {by: others}");
+    let (status, body) = ask(&admin, Method::PUT, "/v1/config", &later).await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, r#"{"generation":3,"digest":"d1"}"#));
+}
+
+#[tokio::test]
 async fn a_bad_configuration_is_refused_with_paths_and_shown_in_status() {
     let (admin, desk) = admin();
     tokio::spawn(agree(desk));
