@@ -1,7 +1,7 @@
 //! What may replace what: the table of `spec/failover-behaviour.md` §9.
 
 use api::identity::Role;
-use api::time::UnixTime;
+use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status};
 
 use super::merge::Incoming;
@@ -130,11 +130,23 @@ fn released_there(mine: &Lease, incoming: &Incoming) -> Contradiction {
 }
 
 /// ISC says when it granted last, not when the client released. So the same contact that it told us of
-/// before is news enough.
+/// before is news enough. A client that both servers renewed, as they do for a broadcast, was seen here no
+/// earlier than there; then the time of the release counts, which ISC puts into both expiries.
 fn released_by_isc(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
+    let in_doubt = |time: UnixTime| time + ctx.guard + CLOCK_DOUBT;
+    let released_at = incoming
+        .potential_expiry
+        .filter(|at| incoming.lease_expiry == Some(*at) && *at <= in_doubt(ctx.now))
+        .filter(|_| is_of(mine, incoming.client.as_ref()));
+    if released_at.is_some_and(|at| at > in_doubt(mine.cltt.unwrap_or(UnixTime::ZERO))) {
+        return None;
+    }
     match incoming.cltt {
         None if ctx.now >= mine.held_until && !mine.held_until.is_infinite() => None,
         None => Some((RejectReason::OutdatedBindingInformation, "the lease is not over here")),
         Some(_) => released_there(mine, incoming),
     }
 }
+
+/// Clocks that count as equal differ by this much, so of two times as close as this either may be the later.
+const CLOCK_DOUBT: Seconds = Seconds(1);

@@ -135,6 +135,21 @@ fn cf_2_isc_says_the_grant_and_not_the_release_so_only_its_own_contact_may_be_eq
 }
 
 #[test]
+fn a_release_by_isc_of_a_client_that_both_renewed_counts_by_its_own_time() {
+    let contact = mine(Status::Active).cltt.expect("contact").get();
+    // ISC puts the time of the release into both expiries.
+    for (released_at, expected) in [(contact + 1, Some(15)), (contact + 2, None), (452, Some(15))] {
+        let update = BindingUpdate {
+            lease_expiry: Some(released_at),
+            potential_expiry: Some(released_at),
+            ..seen(contact, update(Status::Released))
+        };
+        let verdict = verdict(Status::Active, &update, 450, Role::Primary, Dialect::Isc);
+        assert_eq!(number(&verdict), expected, "released at {released_at}");
+    }
+}
+
+#[test]
 fn a_release_by_isc_without_contact_counts_once_the_lease_is_over() {
     for (now, expected) in [(499, Some(15)), (500, None), (501, None)] {
         let verdict = verdict(Status::Active, &update(Status::Released), now, Role::Primary, Dialect::Isc);
