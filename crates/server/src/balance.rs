@@ -48,7 +48,13 @@ impl Server {
         match self.role {
             Role::Primary => self.balance(now),
             Role::Secondary => {
-                self.request_addresses(now);
+                if self.dialect() == Some(Dialect::Isc) {
+                    // An ISC primary gives by itself; asked before its updates are here, it warns of a
+                    // partner with an inconsistent database.
+                    self.balance.next_request = now.mono + BALANCE_PERIOD_SHARED;
+                } else {
+                    self.request_addresses(now);
+                }
                 self.schedule(now);
             }
         }
@@ -71,18 +77,32 @@ impl Server {
             match self.role {
                 Role::Primary => self.balance(now),
                 Role::Secondary => {
-                    self.give_surplus(now);
-                    self.request_addresses(now);
+                    if self.dialect() == Some(Dialect::Isc) {
+                        self.give_surplus(now);
+                    } else {
+                        self.request_addresses(now);
+                    }
                     self.schedule(now);
                 }
             }
         }
-        let short = self.role == Role::Secondary && now.mono >= self.balance.next_request && {
-            self.all_pools().iter().any(|pool| pool::needs_request(self.counts(pool), pool.backup_pct))
-        };
-        if short {
+        if self.role == Role::Secondary && now.mono >= self.balance.next_request && self.is_short() {
             self.request_addresses(now);
         }
+    }
+
+    /// Whether a secondary has so little that it asks before its time. An ISC primary gives half, and only
+    /// what two dhcpd would see as too little is worth a question to it.
+    fn is_short(&self) -> bool {
+        let isc = self.dialect() == Some(Dialect::Isc);
+        self.all_pools().iter().any(|pool| {
+            let counts = self.counts(pool);
+            if isc {
+                IscBalance::new(counts, self.role).asks()
+            } else {
+                pool::needs_request(counts, pool.backup_pct)
+            }
+        })
     }
 
     /// The partner asks for addresses: the answer says how many, the updates follow.
@@ -114,7 +134,11 @@ impl Server {
     }
 
     fn request_addresses(&mut self, now: Now) {
-        self.balance.next_request = now.mono.plus_millis(REQUEST_EVERY_MILLIS);
+        self.balance.next_request = if self.dialect() == Some(Dialect::Isc) {
+            now.mono + BALANCE_PERIOD_SHARED
+        } else {
+            now.mono.plus_millis(REQUEST_EVERY_MILLIS)
+        };
         if let Some(session) = self.links.session() {
             session.send(Message::PoolReq, Lsn::ZERO, now);
             self.counters.add("failover_messages_sent", "POOLREQ", 1);

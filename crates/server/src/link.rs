@@ -186,14 +186,15 @@ impl Server {
         if class == CLOSED {
             self.links.parting.remove(&conn);
         }
-        if self.links.sessions.remove(&conn).is_none() {
-            return;
-        }
+        let Some(session) = self.links.sessions.remove(&conn) else { return };
         self.links.next_dial = self.links.next_dial.max(now.mono + REDIAL);
         if self.links.registered() != Some(conn) {
             // Loss of any other connection changes no state (§1.1).
             self.links.last_error = Some(why);
             return;
+        }
+        if self.may_have_quarantined() && !session.speaks_own() {
+            self.prolong_quarantine(now.wall);
         }
         self.links.registered = None;
         self.exchange.link_lost();
@@ -364,6 +365,14 @@ impl Server {
         self.outbox.event(Event::LinkUp { vendor: peer.vendor });
         self.compare_progress(now, extensions);
         if !hold {
+            self.say_first_state(now);
+        }
+    }
+
+    /// Nothing else is said on a connection before the own state: a partner must know who asks.
+    pub(crate) fn say_state_before_anything(&mut self, now: Now) {
+        let held = self.links.registered.as_ref().is_some_and(|registered| !registered.announced);
+        if held && self.endpoint.heard().is_some() {
             self.say_first_state(now);
         }
     }

@@ -129,6 +129,9 @@ impl Server {
         server.journal.document(Document::Pair, &server.manifest);
         server.journal.document(Document::MaxLead, &server.max_lead);
         server.mark_reservations(now);
+        if server.may_have_quarantined() {
+            server.prolong_quarantine(last_operational);
+        }
         // A token that is still there at a later start has done its work.
         if let Some(token) = token.filter(|_| server.store_is_empty()) {
             // A refusal is an event, and the server recovers from its partner.

@@ -209,6 +209,7 @@ impl Server {
 
     /// Asks the partner for its bindings.
     pub(crate) fn request_updates(&mut self, now: Now, all: bool) {
+        self.say_state_before_anything(now);
         let after = self.journal.last();
         if all && self.endpoint.record().data_lost {
             self.exchange.amnesia = true;
@@ -229,6 +230,7 @@ impl Server {
         }
         self.exchange.rejected_at.clear();
         self.exchange.settled();
+        self.end_quarantine(now);
         self.balance_on_normal(now);
     }
 

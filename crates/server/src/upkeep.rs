@@ -1,8 +1,8 @@
 //! What time does to leases: they end, are freed after their waits, and come back from being abandoned.
 
-use api::config::Pool;
-use api::identity::State;
-use api::time::Now;
+use api::config::{Pool, ServerConfig};
+use api::identity::{Role, State};
+use api::time::{Now, UnixTime};
 use failover::binding;
 use leases::lease::{Lease, Status};
 
@@ -77,6 +77,32 @@ impl Server {
             let held = binding::revive_for_amnesia(&held, now.wall).unwrap_or(held);
             binding::partner_lost_data(&held)
         });
+    }
+
+    /// The link to an ISC secondary broke then, or this server stopped: what the partner ended a moment
+    /// before may be its client's again, so it stays in quarantine until the next Normal (§6.1).
+    pub(crate) fn prolong_quarantine(&mut self, lost_at: UnixTime) {
+        self.rewrite_some(|lease| binding::prolong_quarantine(lease, lost_at));
+    }
+
+    /// Normal was entered: the partner has our answers, and quarantines end in their time.
+    pub(crate) fn end_quarantine(&mut self, now: Now) {
+        if self.may_have_quarantined() {
+            self.rewrite_some(|lease| binding::end_quarantine(lease, now.wall));
+        }
+    }
+
+    /// Whether this is the primary of a partner that may be an ISC dhcpd, which no pod runs.
+    pub(crate) fn may_have_quarantined(&self) -> bool {
+        self.role == Role::Primary
+            && matches!(self.config.server(Role::Secondary), Some(ServerConfig::External { .. }))
+    }
+
+    fn rewrite_some(&mut self, change: impl Fn(&Lease) -> Option<Lease>) {
+        let changed: Vec<Lease> = self.table.iter().filter_map(change).collect();
+        for lease in changed {
+            self.commit(lease);
+        }
     }
 
     fn rewrite(&mut self, change: impl Fn(&Lease) -> Lease) {
