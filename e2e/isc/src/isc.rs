@@ -1,0 +1,167 @@
+//! Debian's dhcpd.
+
+use std::path::PathBuf;
+
+use crate::lab::Lab;
+use crate::lease::{Lease, Leases};
+use crate::process::Process;
+
+/// `dhcpd` on a host.
+#[derive(Debug)]
+pub struct Isc {
+    leases: PathBuf,
+    process: Option<Process>,
+}
+
+/// What dhcpd says of failover when all goes well: all of it was said by two dhcpd to each other at first
+/// contact, while they served, and when each was killed, or its cable pulled, and came back.
+const USUAL: &[&str] = &[
+    ": I move from ",
+    ": peer moves from ",
+    ": Both servers normal",
+    "balancing pool ",
+    "balanced pool ",
+    "Sent update request ",
+    "Sent update done message ",
+    "Update request ",
+    ": requesting full update from peer",
+    "Received update request while old update still flying!",
+    "Sending updates to ",
+    ": peer update completed",
+    "incoming update is less critical than outgoing update",
+    "timeout waiting for failover peer ",
+    ": disconnected",
+    "peer holds all free leases",
+    "load balance to peer ",
+    "lease in transition state ",
+];
+
+/// Words by which a line is known to be about failover.
+const ABOUT: &[&str] = &["failover", "peer", "bind update", "update request", "pool", "lease in transition"];
+
+impl Isc {
+    /// Starts it in the foreground with a lease file of its own.
+    #[must_use]
+    pub fn start(lab: &Lab, host: &str, config: &str) -> Self {
+        let leases = lab.path(&format!("{host}.leases"));
+        let file = lab.path(&format!("{host}.conf"));
+        std::fs::write(&file, config).expect("configuration");
+        std::fs::File::options().create(true).append(true).open(&leases).expect("lease file");
+        let mut command = lab.command(host, "dhcpd");
+        command.args(["-4", "-f", "-d", "--no-pid", "-cf"]).arg(&file).arg("-lf").arg(&leases).arg("eth0");
+        let process = Process::start("dhcpd", command, &lab.path(&format!("{host}.log")));
+        Self { leases, process: Some(process) }
+    }
+
+    /// Power cut.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Panics if it ended by itself.
+    pub fn assert_alive(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.assert_alive();
+        }
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// Lines about failover that two dhcpd would not write.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let about = |line: &&str| ABOUT.iter().any(|word| line.contains(word));
+        let usual = |line: &&str| USUAL.iter().any(|words| line.contains(words)) || line.starts_with("DHCP");
+        self.log().lines().filter(about).filter(|line| !usual(line)).map(str::to_owned).collect()
+    }
+
+    /// Its state and its partner's, as it last wrote them to its lease file.
+    pub fn states(&self) -> Result<(String, String), String> {
+        let text = std::fs::read_to_string(&self.leases).map_err(|error| error.to_string())?;
+        let start = text.rfind("failover peer ").ok_or("no state in the lease file")?;
+        let word = |which: &str| {
+            let at = text[start..].find(which)? + start + which.len();
+            text[at..].split_whitespace().next().map(str::to_owned)
+        };
+        let my = word("my state ").ok_or("no own state in the lease file")?;
+        Ok((my, word("partner state ").unwrap_or_default()))
+    }
+
+    /// The leases of its file: of each address the last entry counts.
+    pub fn leases(&self) -> Result<Leases, String> {
+        let text = std::fs::read_to_string(&self.leases).map_err(|error| error.to_string())?;
+        let mut leases = Leases::new();
+        let mut entry = None;
+        for line in text.lines() {
+            if let Some(address) = line.strip_prefix("lease ").and_then(|rest| rest.strip_suffix(" {")) {
+                entry = Some((address.parse().map_err(|_| format!("`{line}`"))?, Lease::default()));
+            } else if line == "}" {
+                // The last entry may be half written.
+                leases.extend(entry.take().map(|(address, lease): (_, Lease)| (address, lease.comparable())));
+            } else if let Some((_, lease)) = &mut entry {
+                detail(lease, line.trim());
+            }
+        }
+        Ok(leases)
+    }
+}
+
+fn detail(lease: &mut Lease, line: &str) {
+    let Some(line) = line.strip_suffix(';') else { return };
+    if let Some(state) = line.strip_prefix("binding state ") {
+        lease.state = state.to_owned();
+    } else if let Some(hardware) = line.strip_prefix("hardware ethernet ") {
+        lease.hardware = Some(hardware.to_owned());
+    } else if let Some(uid) = line.strip_prefix("uid \"").and_then(|rest| rest.strip_suffix('"')) {
+        lease.client_id = Some(octets(uid).iter().map(|octet| format!("{octet:02x}")).collect());
+    } else if let Some(ends) = line.strip_prefix("ends ") {
+        // `ends 1 2026/11/23 08:00:00`, in UTC.
+        let mut words = ends.split_whitespace().skip(1);
+        lease.ends =
+            words.next().zip(words.next()).map(|(day, time)| format!("{}T{time}Z", day.replace('/', "-")));
+    }
+}
+
+/// A string of a lease file: octal escapes, `\"` and `\\`, the rest as it is.
+fn octets(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let octal =
+            bytes.get(at + 1..at + 4).filter(|three| three.iter().all(|digit| (b'0'..b'8').contains(digit)));
+        match (byte, octal) {
+            (b'\\', Some(three)) => {
+                out.push(
+                    three.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')),
+                );
+                at += 4;
+            }
+            (b'\\', None) => {
+                out.extend(bytes.get(at + 1));
+                at += 2;
+            }
+            _ => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_of_a_lease_file_is_read() {
+        assert_eq!(octets(r#"\001\002\000a\"\\\377"#), [1, 2, 0, b'a', b'"', b'\\', 255]);
+    }
+}

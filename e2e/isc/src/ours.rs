@@ -1,0 +1,117 @@
+//! Our server.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::lab::Lab;
+use crate::lease::{Lease, Leases};
+use crate::process::Process;
+
+/// The binary: `$DHCP_POD`, else the one beside this test's.
+#[must_use]
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("DHCP_POD") {
+        return path.into();
+    }
+    let own = std::env::current_exe().expect("path of the test");
+    own.parent().and_then(|deps| deps.parent()).expect("target folder").join("dhcp-pod")
+}
+
+/// `dhcp-pod serve` on the host `ours`.
+#[derive(Debug)]
+pub struct Ours {
+    socket: PathBuf,
+    process: Option<Process>,
+}
+
+impl Ours {
+    /// Starts it; a token is made at the first start.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start(lab: &Lab, role: &str, manifest: &str) -> Self {
+        let (pair, data, socket) = (lab.path("pair.yaml"), lab.path("ours"), lab.path("ours.sock"));
+        let token = lab.path("token.json");
+        std::fs::write(&pair, manifest).expect("manifest");
+        if !data.exists() {
+            let mut make = Command::new(binary());
+            make.arg("bootstrap-token").arg("--data").arg(&data).arg("--out").arg(&token);
+            assert!(make.status().expect("dhcp-pod").success(), "bootstrap-token");
+        }
+        let mut command = lab.command("ours", binary());
+        command.arg("serve").arg("--pair").arg(&pair).args(["--role", role]).arg("--data").arg(&data);
+        command.args(["--interface", "eth0"]).arg("--socket").arg(&socket);
+        command.arg("--bootstrap-token").arg(&token);
+        let process = Process::start("dhcp-pod", command, &lab.path("ours.log"));
+        Self { socket, process: Some(process) }
+    }
+
+    /// Power cut.
+    pub fn kill(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Orderly stop.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop();
+        }
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// Panics if it ended by itself.
+    pub fn assert_alive(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.assert_alive();
+        }
+    }
+
+    /// `ctl status`.
+    pub fn status(&self) -> Result<Value, String> {
+        serde_json::from_str(&self.ask("status")?).map_err(|error| error.to_string())
+    }
+
+    /// Its state.
+    pub fn state(&self) -> Result<String, String> {
+        Ok(self.status()?["state"].as_str().unwrap_or("absent").to_owned())
+    }
+
+    /// `ctl leases`.
+    pub fn leases(&self) -> Result<Leases, String> {
+        self.ask("leases")?.lines().map(line).collect()
+    }
+
+    fn ask(&self, question: &str) -> Result<String, String> {
+        let mut command = Command::new(binary());
+        let output = command.arg("ctl").arg("--socket").arg(&self.socket).arg(question).output();
+        let output = output.map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+}
+
+fn line(line: &str) -> Result<(std::net::Ipv4Addr, Lease), String> {
+    let value: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
+    let text = |name: &str| value[name].as_str().map(str::to_owned);
+    let address = text("address").and_then(|address| address.parse().ok()).ok_or("no address")?;
+    let lease = Lease {
+        state: text("state").unwrap_or_default().to_lowercase(),
+        hardware: text("hardwareAddress"),
+        client_id: text("clientId"),
+        ends: text("ends"),
+    };
+    Ok((address, lease.comparable()))
+}

@@ -1,0 +1,61 @@
+//! What two dhcpd say to each other, so that the tests of ours know what is usual.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use interop::client::Client;
+use interop::isc::Isc;
+use interop::lab::Lab;
+use interop::pair::{PRIMARY, Role, SECONDARY, config};
+use interop::until;
+
+fn until_both(primary: &Isc, secondary: &Isc, state: &str) {
+    until(&format!("both in {state}"), 90, || match (primary.states()?.0, secondary.states()?.0) {
+        (one, two) if one == state && two == state => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
+
+#[test]
+fn two_dhcpd_have_nothing_to_complain_of() {
+    let mut lab = Lab::new("control");
+    lab.host("one", Some(&format!("{PRIMARY}/24")), None);
+    lab.host("two", Some(&format!("{SECONDARY}/24")), None);
+    let mut primary = Isc::start(&lab, "one", &config(Role::Primary));
+    let mut secondary = Isc::start(&lab, "two", &config(Role::Secondary));
+    until_both(&primary, &secondary, "normal");
+    sleep(Duration::from_secs(5));
+    let mut clients = [Client::new(&mut lab, 1), Client::new(&mut lab, 5)];
+    for client in &mut clients {
+        client.take(&lab).unwrap_or_else(|why| panic!("{why}"));
+        sleep(Duration::from_secs(3));
+        client.renew_at(&lab, PRIMARY).unwrap_or_else(|why| panic!("{why}"));
+        client.renew_at(&lab, SECONDARY).unwrap_or_else(|why| panic!("{why}"));
+    }
+    for again in [true, false] {
+        if again {
+            primary.kill();
+        } else {
+            secondary.kill();
+        }
+        sleep(Duration::from_secs(5));
+        clients[0]
+            .renew_at(&lab, if again { SECONDARY } else { PRIMARY })
+            .unwrap_or_else(|why| panic!("{why}"));
+        if again {
+            primary = Isc::start(&lab, "one", &config(Role::Primary));
+        } else {
+            secondary = Isc::start(&lab, "two", &config(Role::Secondary));
+        }
+        sleep(Duration::from_secs(2));
+        until_both(&primary, &secondary, "normal");
+    }
+    lab.cable("two", false);
+    sleep(Duration::from_secs(25));
+    lab.cable("two", true);
+    until_both(&primary, &secondary, "normal");
+    clients[1].release_at(&lab, SECONDARY).unwrap_or_else(|why| panic!("{why}"));
+    sleep(Duration::from_secs(5));
+    let complaints = [primary.complaints(), secondary.complaints()].concat();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}

@@ -1,0 +1,177 @@
+//! Our server and Debian's dhcpd as partners, in both roles.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use interop::client::Client;
+use interop::pair::{PRIMARY, Pair, Role, SECONDARY};
+use interop::until;
+
+/// Each story for both roles of ours.
+macro_rules! both_roles {
+    ($($story:ident),+ $(,)?) => {
+        mod ours_is_primary {
+            $(#[test] fn $story() { super::$story(super::Role::Primary); })+
+        }
+        mod ours_is_secondary {
+            $(#[test] fn $story() { super::$story(super::Role::Secondary); })+
+        }
+    };
+}
+
+both_roles!(
+    first_contact_splits_the_pool,
+    leases_reach_the_other_server,
+    our_server_is_killed_and_returns,
+    the_dhcpd_is_killed_and_returns,
+    a_cable_is_pulled_for_40_seconds,
+);
+
+/// First contact of two empty servers may take the MCLT.
+const FIRST_CONTACT: u64 = 110;
+/// From the return of a server to Normal.
+const RETURN: u64 = 60;
+/// From Normal to equal databases.
+const SYNC: u64 = 20;
+
+fn in_normal(label: &str, role: Role) -> Pair {
+    let mut pair = Pair::start(label, role);
+    pair.until_normal(FIRST_CONTACT);
+    pair.until_equal(SYNC);
+    pair
+}
+
+fn first_contact_splits_the_pool(role: Role) {
+    let mut pair = in_normal("contact", role);
+    until("half of the pool for each", SYNC, || match pair.split()? {
+        (10, 10) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    pair.until_equal(SYNC);
+    sleep(Duration::from_secs(15));
+    pair.until_normal(1);
+    pair.until_equal(1);
+    pair.assert_isc_content();
+}
+
+fn leases_reach_the_other_server(role: Role) {
+    let mut pair = in_normal("leases", role);
+    let mut clients: Vec<Client> =
+        [1, 3, 4, 5, 7, 8].into_iter().map(|number| Client::new(&mut pair.lab, number)).collect();
+    for (client, server) in
+        clients.iter_mut().zip([SECONDARY, SECONDARY, SECONDARY, PRIMARY, PRIMARY, PRIMARY])
+    {
+        pair.take(client);
+        let from = client.lease.as_ref().map(|lease| lease.server);
+        assert_eq!(from, Some(server), "split 128 says whose {} is", client.hardware());
+    }
+    pair.until_equal(SYNC);
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+
+    for client in &clients {
+        let granter = client.lease.as_ref().map(|lease| lease.server);
+        let other = if granter == Some(ours) { theirs } else { ours };
+        let seconds = client.renew_at(&pair.lab, other).unwrap_or_else(|why| panic!("{why}"));
+        pair.say(&format!("{} renewed at {other}: {seconds} s", client.hardware()));
+        assert!((1..=600).contains(&seconds));
+    }
+    pair.until_equal(SYNC);
+    sleep(Duration::from_secs(3));
+    for client in &clients {
+        for server in [ours, theirs] {
+            let seconds = client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+            assert!(seconds >= 590, "{server} gives the full time once the other knows: {seconds} s");
+        }
+    }
+    pair.until_equal(SYNC);
+
+    // A release within a second of a contact at the other server would be in doubt until the lease ends.
+    sleep(Duration::from_secs(3));
+    // Each server ends one lease of its own, and one that the other granted.
+    for (number, server) in [(0, SECONDARY), (1, PRIMARY), (3, PRIMARY), (4, SECONDARY)] {
+        let client = &mut clients[number];
+        client.release_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+        pair.say(&format!("{} released at {server}", client.hardware()));
+    }
+    until("two leases left", SYNC, || {
+        let leases = pair.ours.leases()?;
+        match leases.values().filter(|lease| lease.state == "active").count() {
+            2 => Ok(()),
+            count => Err(format!("{count}")),
+        }
+    });
+    pair.until_equal(SYNC);
+    for number in [0, 4] {
+        pair.take(&mut clients[number]);
+    }
+    pair.until_equal(SYNC);
+    pair.until_normal(1);
+    pair.assert_isc_content();
+}
+
+fn our_server_is_killed_and_returns(role: Role) {
+    let mut pair = in_normal("killed-ours", role);
+    let (mut one, mut two) = (Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5));
+    pair.take(&mut one);
+    pair.take(&mut two);
+    pair.until_equal(SYNC);
+    pair.ours.kill();
+    pair.until_isc("communications-interrupted", 30);
+    let mut newcomer = Client::new(&mut pair.lab, if role == Role::Primary { 7 } else { 3 });
+    pair.take(&mut newcomer);
+    let seconds = one.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.say(&format!("{} renewed at the dhcpd: {seconds} s", one.hardware()));
+    pair.start_ours();
+    pair.until_normal(RETURN);
+    pair.until_equal(SYNC);
+    two.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    newcomer.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+fn the_dhcpd_is_killed_and_returns(role: Role) {
+    let mut pair = in_normal("killed-isc", role);
+    let (mut one, mut two) = (Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5));
+    pair.take(&mut one);
+    pair.take(&mut two);
+    pair.until_equal(SYNC);
+    pair.isc.kill();
+    pair.until_ours("CommunicationsInterrupted", 30);
+    let mut newcomer = Client::new(&mut pair.lab, if role == Role::Primary { 3 } else { 7 });
+    pair.take(&mut newcomer);
+    let seconds = one.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.say(&format!("{} renewed at ours: {seconds} s", one.hardware()));
+    pair.start_isc();
+    pair.until_normal(RETURN);
+    pair.until_equal(SYNC);
+    two.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    newcomer.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+fn a_cable_is_pulled_for_40_seconds(role: Role) {
+    let mut pair = in_normal("cable", role);
+    let (mut one, mut two) = (Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5));
+    pair.take(&mut one);
+    pair.take(&mut two);
+    pair.until_equal(SYNC);
+    pair.lab.cable("isc", false);
+    let cut = std::time::Instant::now();
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.until_isc("communications-interrupted", 30);
+    let mut newcomer = Client::new(&mut pair.lab, if role == Role::Primary { 3 } else { 7 });
+    pair.take(&mut newcomer);
+    two.release_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    one.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    sleep(Duration::from_secs(40).saturating_sub(cut.elapsed()));
+    pair.lab.cable("isc", true);
+    pair.say("plugged in again");
+    pair.until_normal(RETURN);
+    pair.until_equal(SYNC);
+    one.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    newcomer.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
