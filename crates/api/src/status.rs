@@ -48,10 +48,55 @@ pub struct PairStatus {
     /// Resources that the operator allocated for the pair; they stay for its life.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Ports>,
+    /// What was asked of the servers by request id, newest first, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 10)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["requestId".into()])))]
+    pub requests: Vec<RequestStatus>,
     /// Accepted, Available, Ready, PartnersCommunicating, ConfigInSync, StorageHealthy, Progressing.
     #[serde(default)]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()])))]
     pub conditions: Vec<Condition>,
+}
+
+/// What became of a request. Each request id is carried out at most once, ever.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestStatus {
+    /// The id that its author gave it.
+    pub request_id: String,
+    /// How far it is.
+    pub phase: RequestPhase,
+    /// Why it is there, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The server that is to change its state.
+    pub server: Role,
+    /// Its state before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<State>,
+    /// The state asked for.
+    pub to: State,
+    /// Since when the other server is declared down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<Timestamp>,
+    /// When the phase last changed.
+    pub transition_time: Timestamp,
+}
+
+/// How far a request is (`spec/failover-protocol.md` §12.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub enum RequestPhase {
+    /// The other server is told that it must not serve.
+    Fencing,
+    /// Waiting for proof that the other server cannot serve.
+    AwaitingEvidence,
+    /// Carried out.
+    Granted,
+    /// Not carried out.
+    Refused,
+    /// Withdrawn before it was carried out.
+    Superseded,
 }
 
 /// Ports that the operator allocated for a pair.
@@ -293,6 +338,9 @@ pub struct ServerReport {
     /// Pools as this server counts them.
     #[serde(default)]
     pub pools: Vec<PoolStatus>,
+    /// Requests that this server knows of.
+    #[serde(default)]
+    pub requests: Vec<RequestStatus>,
     /// Generation of the configuration in force, if it came from an API server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_generation: Option<i64>,

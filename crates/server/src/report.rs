@@ -37,6 +37,7 @@ impl Server {
             mclt_seconds: self.max_lead.for_grants().get(),
             backup_pct: self.config.backup_pct,
             pools: self.pools(),
+            requests: Vec::new(),
             config_generation: self.config.generation,
         }
     }

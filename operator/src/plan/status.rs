@@ -70,6 +70,7 @@ pub fn before(pair: &DhcpFailoverPair) -> &PairStatus {
         active_leases: None,
         free_addresses: None,
         ports: None,
+        requests: Vec::new(),
         conditions: Vec::new(),
     };
     pair.status.as_ref().unwrap_or(&NOTHING)
@@ -115,6 +116,7 @@ fn observed(pair: &DhcpFailoverPair, seen: &Seen) -> PairStatus {
         active_leases: counts.map(|counts| counts.active).or(before.active_leases),
         free_addresses: counts.map(|counts| counts.free + counts.backup).or(before.free_addresses),
         ports: None,
+        requests: Vec::new(),
         conditions: Vec::new(),
         primary,
         secondary,
