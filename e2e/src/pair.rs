@@ -109,13 +109,14 @@ impl Pair {
         self
     }
 
-    /// Sets a value in the manifest by its JSON pointer, whose parent must be there.
+    /// Sets a value in the manifest by its JSON pointer, whose parent must be there; null removes it.
     pub fn set(&mut self, pointer: &str, value: Value) -> Told {
         let (parent, key) = pointer.rsplit_once('/').ok_or("no pointer")?;
         let there = self.manifest.pointer_mut(parent).ok_or_else(|| format!("nothing is at {parent}"))?;
         match (there, key.parse::<usize>()) {
             (Value::Array(items), Ok(index)) if index < items.len() => items[index] = value,
             (Value::Array(items), _) => items.push(value),
+            (Value::Object(fields), _) if value.is_null() => drop(fields.remove(key)),
             (other, _) => other[key] = value,
         }
         Ok(())
@@ -164,14 +165,22 @@ impl Pair {
         Ok(format!("primary {}, secondary {} ({ready})", state("primary"), state("secondary")))
     }
 
-    /// Waits until status shows both in Normal; answers how long that took.
+    /// Waits until status shows both in Normal, and both say so themselves; answers how long that took.
     pub fn until_normal(&self, seconds: u64) -> Told<Duration> {
         let began = Instant::now();
         wait_until(&format!("both servers of {} are in Normal", self.name), seconds, || {
             let ready = self.condition("Ready")?;
             ensure(ready.starts_with("True"), || {
                 format!("{ready}; {}", self.states().unwrap_or_else(|failure| failure.0))
-            })
+            })?;
+            // Status may still show how it was before.
+            for role in Role::BOTH {
+                let report = self.ctl(role, &["status"])?;
+                let report: Value =
+                    serde_json::from_str(&report).map_err(|error| format!("{report}: {error}"))?;
+                ensure(report["state"] == "Normal", || report.to_string())?;
+            }
+            Ok(())
         })?;
         Ok(began.elapsed())
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::kubectl::{apply, kubectl, operator};
+use crate::kubectl::{apply, get, kubectl, operator, text_at};
 use crate::{Pair, Told, cluster};
 
 /// A story that is being told.
@@ -55,6 +55,8 @@ impl Story {
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
         });
+        // One of that name may still be on its way out.
+        kubectl(&["delete", "namespace", name, "--ignore-not-found", "--timeout=50s"])?;
         apply(&namespace).map(|_| ())
     }
 
@@ -94,23 +96,29 @@ fn clean_up() {
 }
 
 /// From the inside out: a namespace that is deleted with pods in it looks again only after half of
-/// their grace period.
+/// their grace period, and an empty one need not be waited for.
 fn try_clean_up() -> Told {
-    let selector = format!("{MARK}=e2e");
-    let namespaces = crate::kubectl::names(&["namespaces", "-l", &selector])?;
-    let names = || namespaces.iter().map(|name| name.trim_start_matches("namespace/"));
+    let namespaces = namespaces()?;
     for kind in ["dfp", "pods", "pvc"] {
-        for name in names() {
+        for name in &namespaces {
             kubectl(&["-n", name, "delete", kind, "--all", "--wait=false"])?;
         }
-        for name in names() {
+        for name in &namespaces {
             kubectl(&["-n", name, "wait", "--for=delete", kind, "--all", "--timeout=50s"])?;
         }
     }
-    for name in names() {
-        kubectl(&["delete", "namespace", name, "--timeout=50s"])?;
+    for name in &namespaces {
+        kubectl(&["delete", "namespace", name, "--wait=false"])?;
     }
     cluster::fresh_volumes()
+}
+
+/// Namespaces of stories that nobody has deleted yet.
+fn namespaces() -> Told<Vec<String>> {
+    let list = get(&["namespaces", "-l", &format!("{MARK}=e2e")])?;
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    let there = items.iter().filter(|item| item.pointer("/metadata/deletionTimestamp").is_none());
+    Ok(there.map(|item| text_at(item, "/metadata/name")).collect())
 }
 
 /// Prints what may explain a failure.
@@ -118,9 +126,7 @@ fn explain() {
     let show = |title: &str, told: Told<String>| {
         println!("--- {title}\n{}", told.unwrap_or_else(|failure| failure.0));
     };
-    let selector = format!("{MARK}=e2e");
-    let namespaces = crate::kubectl::names(&["namespaces", "-l", &selector]).unwrap_or_default();
-    for namespace in namespaces.iter().map(|name| name.trim_start_matches("namespace/")) {
+    for namespace in &namespaces().unwrap_or_default() {
         let get = |words: &[&str]| kubectl(&[&["-n", namespace, "get"], words].concat());
         show("pairs", get(&["dfp", "-o", "yaml", "--show-managed-fields=false"]));
         show("pods and claims", get(&["pods,pvc", "-o", "wide"]));

@@ -233,26 +233,28 @@ fn a_server_without_power_reads_unknown_with_the_age_of_its_last_report() {
     story("A node loses power: its server reads Unknown, with the age of its last report", |story| {
         let pair = Pair::on_lan("e2e-power");
         story.start(&pair)?;
-        let phone = Client::on_lan("phone")?;
-        let daemon = phone.daemon()?;
-        daemon.renew(10)?;
-        story.same_leases(&pair)?;
         // The operator is to see it, so it must not be on that node.
         let (namespace, pod) = operator()?;
         let home = text_at(&get(&["-n", &namespace, "pod", &pod])?, "/spec/nodeName");
         let victim = if pair.container(Role::Primary)?.0 == home { Role::Secondary } else { Role::Primary };
         let node = pair.container(victim)?.0;
+        let phone = client_of(&pair, victim)?;
+        let daemon = phone.daemon()?;
+        let lease = daemon.renew(10)?;
+        story.saw(format!("the phone has {lease}, the {}", victim.text()));
+        story.same_leases(&pair)?;
 
         let last = text_at(&pair.server(victim)?, "/observedTime");
         let began = Instant::now();
         cluster::component("kill", &node)?;
         let (renewed, new) = scope(|scope| {
-            let tablet = scope.spawn(|| Client::on_lan("tablet")?.udhcpc_asking(40, 1));
-            (daemon.renew(40), tablet.join())
+            let new = scope.spawn(|| Client::on_lan("newcomer")?.udhcpc_asking(40, 1));
+            (daemon.renew(40), new.join())
         });
         let (renewed, new) = (renewed?, new.map_err(|_| "the thread of the tablet")??);
         story.saw(format!("{node} has no power; the phone renewed {renewed}"));
-        story.saw(format!("the tablet, which is new, got {new}"));
+        ensure(renewed.address == lease.address, || format!("the phone had {}", lease.address))?;
+        story.saw(format!("a new client got {new}"));
         story.saw(format!(
             "FIGURE client-visible outage when a node loses power (partner lost after 6 s): {}",
             seconds(renewed.took.max(new.took))
@@ -281,6 +283,18 @@ fn a_server_without_power_reads_unknown_with_the_age_of_its_last_report() {
         story.saw(format!("power is back; both in Normal {} later", seconds(began.elapsed())));
         story.same_leases(&pair)
     });
+}
+
+/// A client that a server answers in Normal: which of the two does depends on its hardware address.
+fn client_of(pair: &Pair, role: Role) -> Told<Client> {
+    for name in ["phone", "tablet", "watch", "laptop", "printer", "radio", "lamp", "oven"] {
+        let client = Client::on_lan(name)?;
+        let lease = client.udhcpc()?;
+        if pair.role_of(&lease.server)? == role {
+            return Ok(client);
+        }
+    }
+    Err(format!("the {} answers none of eight clients", role.text()).into())
 }
 
 /// What was said about brand-new volumes.
