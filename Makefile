@@ -25,6 +25,14 @@ lint: ## format, clippy, docs, shell
 	cargo fmt --all --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 
+generated: ## every checked-in file that comes from code
+	source e2e/lib.sh
+	cargo run --quiet --locked -p operator -- generate
+	servers=$$(cargo run --quiet --locked -p dhcp-pod -- metrics-reference)
+	operator=$$(cargo run --quiet --locked -p operator -- metrics-reference)
+	printf '%s\n%s\n' "$$servers" "$$operator" > docs/metrics.md
+	echo ./docs/metrics.md
+
 sim: ## plays seeds until stopped
 	source e2e/lib.sh
 	cargo run --quiet --locked --release -p sim -- --seeds 18446744073709551615

@@ -58,6 +58,9 @@ pub enum Verb {
         #[arg(long, value_name = "ROLE", value_parser = role)]
         role: Option<Role>,
     },
+    /// Print the servers' part of docs/metrics.md.
+    #[command(hide = true)]
+    MetricsReference,
 }
 
 /// A question to a running server.

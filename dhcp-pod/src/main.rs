@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use dhcp_pod::cli::{Cli, Verb};
-use dhcp_pod::{logging, serve, tools};
+use dhcp_pod::{logging, metrics, serve, tools};
 
 fn main() -> ExitCode {
     // With two providers in the binary, or none installed, the first use of TLS would panic.
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Verb::BootstrapToken { data, out: file, role } => {
             tools::bootstrap_token(&data, &file, role, &mut out)
         }
+        Verb::MetricsReference => out.write_all(metrics::reference().as_bytes()).map_err(Into::into),
     };
     match outcome.and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,6 +15,10 @@ use prometheus::{Encoder, Histogram, HistogramOpts, IntGauge, Registry, TextEnco
 
 use crate::snapshot::{Counts, Snapshot};
 
+mod reference;
+
+pub use reference::reference;
+
 /// Seconds, from a fast disk's sync to a client's patience.
 const SECONDS: &[f64] =
     &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0];
@@ -141,7 +145,9 @@ impl Collector for SnapshotCollector {
             gauges(&snapshot, &mut families);
         }
         counters(&counts, &mut families);
-        families
+        // The text format has no families without values.
+        families.retain(|family| !family.metrics.is_empty());
+        families.into_iter().map(MetricFamily::from).collect()
     }
 }
 
@@ -177,7 +183,49 @@ const COUNTERS: &[(&str, &str, &str)] = &[
     ("updates_rejected_by_partner", "reason", "Updates that the partner rejected."),
 ];
 
-fn counters(counts: &Counts, families: &mut Vec<MetricFamily>) {
+/// A family of metrics. It has its description even while there is nothing to show.
+struct Family {
+    name: String,
+    kind: MetricType,
+    labels: Vec<&'static str>,
+    help: &'static str,
+    metrics: Vec<Metric>,
+}
+
+impl Family {
+    /// Values of labels in the order of their names, and the value of the gauge.
+    fn gauges(
+        name: &str,
+        labels: &[&'static str],
+        help: &'static str,
+        values: impl IntoIterator<Item = (Vec<String>, f64)>,
+    ) -> Self {
+        let metrics = values
+            .into_iter()
+            .map(|(of_labels, value)| {
+                let mut gauge = Gauge::default();
+                gauge.set_value(value);
+                let mut metric = labelled(labels, &of_labels);
+                metric.set_gauge(gauge);
+                metric
+            })
+            .collect();
+        Self { name: name.to_owned(), kind: MetricType::GAUGE, labels: labels.to_vec(), help, metrics }
+    }
+}
+
+impl From<Family> for MetricFamily {
+    fn from(family: Family) -> Self {
+        let mut shown = Self::default();
+        shown.set_name(family.name);
+        shown.set_help(family.help.to_owned());
+        shown.set_field_type(family.kind);
+        shown.set_metric(family.metrics);
+        shown
+    }
+}
+
+fn counters(counts: &Counts, families: &mut Vec<Family>) {
     let mut by_family: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
     for ((family, label), count) in counts {
         by_family.entry(family).or_default().push((label, *count));
@@ -191,37 +239,28 @@ fn counters(counts: &Counts, families: &mut Vec<MetricFamily>) {
             .map(|(value, count)| {
                 let mut counter = Counter::default();
                 counter.set_value(count as f64);
-                let mut metric = labelled(&[(label, value)]);
+                let mut metric = labelled(&[label], &[value.to_owned()]);
                 metric.set_counter(counter);
                 metric
             })
             .collect();
-        families.push(new_family(&format!("dhcp_{family}_total"), help, MetricType::COUNTER, metrics));
+        families.push(Family {
+            name: format!("dhcp_{family}_total"),
+            kind: MetricType::COUNTER,
+            labels: vec![label],
+            help,
+            metrics,
+        });
     }
 }
 
-fn gauges(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
+/// What does not apply has a family without values.
+fn gauges(snapshot: &Snapshot, families: &mut Vec<Family>) {
     let report = &snapshot.report;
-    let mut add = |name: &str, help: &str, values: &[(&[(&str, &str)], f64)]| {
-        let metrics = values.iter().map(|(labels, value)| gauge_metric(labels, *value)).collect();
-        families.push(new_family(name, help, MetricType::GAUGE, metrics));
-    };
     let flag = |on: bool| f64::from(u8::from(on));
     let states = |shown: Option<State>| {
-        State::ALL.map(|state| ([("state", state.as_str())], flag(Some(state) == shown)))
+        State::ALL.map(|state| (vec![state.as_str().to_owned()], flag(Some(state) == shown)))
     };
-    let own = states(Some(report.server.state));
-    add(
-        "dhcp_failover_state",
-        "1 for the failover state that the server is in, 0 for the others.",
-        &own.each_ref().map(|(labels, value)| (&labels[..], *value)),
-    );
-    let partner = states(report.server.partner_state);
-    add(
-        "dhcp_failover_partner_state",
-        "1 for the failover state that the partner last said, 0 for the others.",
-        &partner.each_ref().map(|(labels, value)| (&labels[..], *value)),
-    );
     let leases = &report.server.leases;
     let statuses = [
         ("Active", leases.active),
@@ -232,12 +271,32 @@ fn gauges(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
         ("Abandoned", leases.abandoned),
         ("Reset", leases.reset),
     ];
-    let statuses = statuses.map(|(status, count)| ([("status", status)], f64::from(count)));
-    add(
-        "dhcp_leases",
-        "Addresses of pools and reservations by binding status.",
-        &statuses.each_ref().map(|(labels, value)| (&labels[..], *value)),
-    );
+    families.extend([
+        Family::gauges(
+            "dhcp_failover_state",
+            &["state"],
+            "1 for the failover state that the server is in, 0 for the others.",
+            states(Some(report.server.state)),
+        ),
+        Family::gauges(
+            "dhcp_failover_partner_state",
+            &["state"],
+            "1 for the failover state that the partner last said, 0 for the others.",
+            states(report.server.partner_state),
+        ),
+        Family::gauges(
+            "dhcp_leases",
+            &["status"],
+            "Addresses of pools and reservations by binding status.",
+            statuses.map(|(status, count)| (vec![status.to_owned()], f64::from(count))),
+        ),
+        Family::gauges(
+            "dhcp_clock_skew_seconds",
+            &[],
+            "The partner's clock minus the server's own, once it is known.",
+            report.server.clock_skew_millis.map(|skew| (Vec::new(), skew as f64 / 1000.0)),
+        ),
+    ]);
     let store = report.store;
     for (name, help, value) in [
         ("dhcp_serving", "1 if the server answers clients in its state.", flag(report.server.serving)),
@@ -276,24 +335,16 @@ fn gauges(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
         ("dhcp_epoch", "Start counter plus generation of the store.", report.epoch as f64),
         ("dhcp_lsn", "Last durable change of the store.", report.lsn.0 as f64),
     ] {
-        add(name, help, &[(&[], value)]);
-    }
-    if let Some(skew) = report.server.clock_skew_millis {
-        add(
-            "dhcp_clock_skew_seconds",
-            "The partner's clock minus the server's own.",
-            &[(&[], skew as f64 / 1000.0)],
-        );
+        families.push(Family::gauges(name, &[], help, [(Vec::new(), value)]));
     }
     pools(snapshot, families);
 }
 
-fn pools(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
+fn pools(snapshot: &Snapshot, families: &mut Vec<Family>) {
     let mut addresses = Vec::new();
     let mut targets = Vec::new();
     for pool in &snapshot.report.pools {
-        let range = format!("{}-{}", pool.first, pool.last);
-        let labels = [("subnet", pool.subnet.as_str()), ("range", range.as_str())];
+        let labels = vec![pool.subnet.clone(), format!("{}-{}", pool.first, pool.last)];
         for (status, count) in [
             ("free", pool.free),
             ("backup", pool.backup),
@@ -301,50 +352,30 @@ fn pools(snapshot: &Snapshot, families: &mut Vec<MetricFamily>) {
             ("parked", pool.parked),
             ("abandoned", pool.abandoned),
         ] {
-            addresses.push(gauge_metric(&[labels[0], labels[1], ("status", status)], f64::from(count)));
+            addresses.push(([labels.as_slice(), &[status.to_owned()]].concat(), f64::from(count)));
         }
-        targets.push(gauge_metric(&labels, f64::from(pool.target)));
+        targets.push((labels, f64::from(pool.target)));
     }
-    if addresses.is_empty() {
-        return;
-    }
-    families.push(new_family(
+    families.push(Family::gauges(
         "dhcp_pool_addresses",
+        &["subnet", "range", "status"],
         "Addresses of a pool by status.",
-        MetricType::GAUGE,
         addresses,
     ));
-    families.push(new_family(
+    families.push(Family::gauges(
         "dhcp_pool_backup_target",
+        &["subnet", "range"],
         "How many free addresses of a pool the secondary should hold.",
-        MetricType::GAUGE,
         targets,
     ));
 }
 
-fn new_family(name: &str, help: &str, kind: MetricType, metrics: Vec<Metric>) -> MetricFamily {
-    let mut family = MetricFamily::default();
-    family.set_name(name.to_owned());
-    family.set_help(help.to_owned());
-    family.set_field_type(kind);
-    family.set_metric(metrics);
-    family
-}
-
-fn gauge_metric(labels: &[(&str, &str)], value: f64) -> Metric {
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    let mut metric = labelled(labels);
-    metric.set_gauge(gauge);
-    metric
-}
-
-fn labelled(labels: &[(&str, &str)]) -> Metric {
+fn labelled(names: &[&str], values: &[String]) -> Metric {
     let mut metric = Metric::default();
-    let pairs = labels.iter().map(|(name, value)| {
+    let pairs = names.iter().zip(values).map(|(name, value)| {
         let mut pair = LabelPair::default();
         pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
+        pair.set_value(value.clone());
         pair
     });
     metric.set_label(pairs.collect());

@@ -86,7 +86,7 @@ mod tests {
     fn the_checked_in_definition_is_the_generated_one() {
         assert!(
             checked_in("crds/dhcpfailoverpairs.yaml") == yaml(),
-            "crds/dhcpfailoverpairs.yaml differs: run `cargo run -p operator -- generate`"
+            "crds/dhcpfailoverpairs.yaml differs: run `make generated`"
         );
     }
 
@@ -94,7 +94,7 @@ mod tests {
     fn the_chart_carries_the_generated_definition() {
         assert!(
             checked_in("charts/dhcp-failover-operator/templates/crd.yaml") == chart_template(),
-            "the chart's crd.yaml differs: run `cargo run -p operator -- generate`"
+            "the chart's crd.yaml differs: run `make generated`"
         );
     }
 

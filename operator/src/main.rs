@@ -12,7 +12,7 @@ use kube::Client;
 use operator::election::{AlwaysLead, Election, Lead, LeaseElection};
 use operator::metrics::Metrics;
 use operator::settings::{ServerSettings, Settings};
-use operator::{admin, controller, crd, http, rbac};
+use operator::{admin, controller, crd, http, metrics, rbac};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +32,9 @@ enum Command {
     Crd,
     /// Print the rules of the operator's roles as the chart's helper template.
     Rbac,
+    /// Print the operator's part of docs/metrics.md.
+    #[command(hide = true)]
+    MetricsReference,
     /// Write every generated file of a checkout: the definition, and its copy and the rules in the chart.
     Generate {
         /// Root of the checkout.
@@ -112,6 +115,7 @@ fn main() -> ExitCode {
             print!("{}", rbac::chart_template());
             Ok(())
         }
+        Command::MetricsReference => metrics::reference().map(|text| print!("{text}")).map_err(Failure::from),
         Command::Generate { root } => generate(&root).map_err(Failure::from),
     };
     match result {

@@ -1,8 +1,10 @@
 //! Metrics of the operator itself; those of the servers are at the servers.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use api::identity::{Role, State};
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -41,46 +43,44 @@ pub struct Metrics {
 impl Metrics {
     /// Registers all metrics.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let registry = Registry::new_custom(Some("dhcp_operator".to_owned()), None)?;
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
-        };
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let gauges = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(gauges.clone()))?;
-            Ok::<_, prometheus::Error>(gauges)
-        };
-        let reconcile_seconds = Histogram::with_opts(
-            HistogramOpts::new("reconcile_duration_seconds", "Time that a pass over a pair took")
-                .buckets(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]),
-        )?;
-        registry.register(Box::new(reconcile_seconds.clone()))?;
-        let errors = IntCounterVec::new(
-            Opts::new("reconcile_errors_total", "Passes that failed, by class"),
-            &["class"],
-        )?;
-        registry.register(Box::new(errors.clone()))?;
-        let leader = IntGauge::new("leader", "1 while this instance leads")?;
-        registry.register(Box::new(leader.clone()))?;
+        Self::registered(&mut Vec::new())
+    }
+
+    fn registered(rows: &mut Vec<Row>) -> Result<Self, prometheus::Error> {
+        let mut register = Register { registry: Registry::new_custom(Some(PREFIX.to_owned()), None)?, rows };
         Ok(Self {
-            reconciles: counter("reconciles_total", "Passes over a pair")?,
-            reconcile_seconds,
-            errors,
-            status_writes: counter("status_writes_total", "Writes of a pair's status")?,
-            replaced: counter("pods_replaced_total", "Pods replaced for a new template")?,
-            tokens: counter("bootstrap_tokens_total", "Bootstrap tokens that a server took")?,
-            pushes: counter("config_pushes_total", "Configurations that a server acknowledged")?,
-            leader,
-            state: gauges(
+            reconciles: register.counter("reconciles_total", "Passes over a pair.")?,
+            reconcile_seconds: register.histogram(
+                "reconcile_duration_seconds",
+                "Time that a pass over a pair took.",
+                &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+            )?,
+            errors: register.counters(
+                "reconcile_errors_total",
+                "Passes that failed, by class.",
+                &["class"],
+            )?,
+            status_writes: register.counter("status_writes_total", "Writes of a pair's status.")?,
+            replaced: register.counter("pods_replaced_total", "Pods replaced for a new template.")?,
+            tokens: register.counter("bootstrap_tokens_total", "Bootstrap tokens that a server took.")?,
+            pushes: register.counter("config_pushes_total", "Configurations that a server acknowledged.")?,
+            leader: register.gauge("leader", "1 while this instance leads.")?,
+            state: register.gauges(
                 "server_state",
-                "1 for the failover state that a server is in",
+                "1 for the failover state that a server is in, 0 for the others.",
                 &["namespace", "pair", "role", "state"],
             )?,
-            heard: gauges("server_up", "1 while a server answers", &["namespace", "pair", "role"])?,
-            accepted: gauges("pair_accepted", "1 while a pair is accepted", &["namespace", "pair"])?,
-            registry,
+            heard: register.gauges(
+                "server_up",
+                "1 while a server answers.",
+                &["namespace", "pair", "role"],
+            )?,
+            accepted: register.gauges(
+                "pair_accepted",
+                "1 while a pair is accepted.",
+                &["namespace", "pair"],
+            )?,
+            registry: register.registry,
         })
     }
 
@@ -129,11 +129,111 @@ impl Metrics {
     }
 }
 
+/// The operator's part of `docs/metrics.md`, after that of the servers.
+pub fn reference() -> Result<String, prometheus::Error> {
+    let mut rows = Vec::new();
+    Metrics::registered(&mut rows)?;
+    rows.sort_by(|one, other| one.name.cmp(&other.name));
+    let mut text = HEAD.to_owned();
+    for Row { name, kind, labels, help } in rows {
+        let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(", ");
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "| `{name}` | {kind} | {labels} | {help} |");
+    }
+    Ok(text)
+}
+
+const PREFIX: &str = "dhcp_operator";
+const HEAD: &str = "
+## Operator
+
+At `/metrics` of the operator, on the port of its `--http`. Only the instance that leads looks after pairs.
+
+| name | type | labels | meaning |
+|---|---|---|---|
+";
+
+/// A metric's description.
+struct Row {
+    name: String,
+    kind: &'static str,
+    labels: Vec<String>,
+    help: String,
+}
+
+/// Registers metrics and notes what they are.
+struct Register<'a> {
+    registry: Registry,
+    rows: &'a mut Vec<Row>,
+}
+
+impl Register<'_> {
+    fn counter(&mut self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.add("counter", IntCounter::new(name, help)?)
+    }
+
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        self.add("counter", IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        self.add("gauge", IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        self.add("gauge", IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        self.add("histogram", Histogram::with_opts(options)?)
+    }
+
+    fn add<T>(&mut self, kind: &'static str, metric: T) -> Result<T, prometheus::Error>
+    where
+        T: Collector + Clone + 'static,
+    {
+        self.registry.register(Box::new(metric.clone()))?;
+        for description in metric.desc() {
+            self.rows.push(Row {
+                name: format!("{PREFIX}_{}", description.fq_name),
+                kind,
+                labels: description.variable_labels.clone(),
+                help: description.help.clone(),
+            });
+        }
+        Ok(metric)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::seen::Admission;
     use api::status::Ports;
+
+    #[test]
+    fn the_checked_in_reference_has_the_generated_part() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+        let document = std::fs::read_to_string(path).unwrap_or_default();
+        let part = reference().expect("metrics");
+        assert!(document.ends_with(&part), "docs/metrics.md differs: run `make generated`");
+    }
+
+    #[test]
+    fn every_metric_is_explained_and_only_counters_are_totals() {
+        let mut rows = Vec::new();
+        Metrics::registered(&mut rows).expect("metrics");
+        for Row { name, kind, help, .. } in rows {
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+            assert!(help.ends_with('.') && !help.contains('|'), "{name}: {help}");
+        }
+    }
 
     #[test]
     fn a_server_is_in_exactly_one_state_and_a_deleted_pair_in_none() {

@@ -125,7 +125,7 @@ mod tests {
         let path = root.join("charts/dhcp-failover-operator/templates/_rules.tpl");
         assert!(
             std::fs::read_to_string(path).unwrap_or_default() == chart_template(),
-            "the chart's _rules.tpl differs: run `cargo run -p operator -- generate`"
+            "the chart's _rules.tpl differs: run `make generated`"
         );
     }
 
