@@ -25,6 +25,7 @@ pub mod registry;
 pub mod seen;
 pub mod settings;
 pub mod status;
+pub mod values;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -12,7 +12,7 @@ use kube::Client;
 use operator::election::{AlwaysLead, Election, Lead, LeaseElection};
 use operator::metrics::Metrics;
 use operator::settings::{ServerSettings, Settings};
-use operator::{admin, controller, crd, http, metrics, rbac};
+use operator::{admin, controller, crd, http, metrics, rbac, values};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -35,7 +35,8 @@ enum Command {
     /// Print the operator's part of docs/metrics.md.
     #[command(hide = true)]
     MetricsReference,
-    /// Write every generated file of a checkout: the definition, and its copy and the rules in the chart.
+    /// Write the generated files of a checkout that are the operator's: the definition, its copy and the
+    /// rules in the chart, and the table of the chart's values.
     Generate {
         /// Root of the checkout.
         #[arg(long, default_value = ".")]
@@ -116,7 +117,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Command::MetricsReference => metrics::reference().map(|text| print!("{text}")).map_err(Failure::from),
-        Command::Generate { root } => generate(&root).map_err(Failure::from),
+        Command::Generate { root } => generate(&root),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -127,12 +128,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn generate(root: &Path) -> std::io::Result<()> {
-    let templates = root.join("charts/dhcp-failover-operator/templates");
+fn generate(root: &Path) -> Result<(), Failure> {
+    let chart = root.join("charts/dhcp-failover-operator");
+    let values = std::fs::read_to_string(chart.join("values.yaml"))?;
+    let templates = chart.join("templates");
     for (path, text) in [
         (root.join("crds/dhcpfailoverpairs.yaml"), crd::yaml()),
         (templates.join("crd.yaml"), crd::chart_template()),
         (templates.join("_rules.tpl"), rbac::chart_template()),
+        (chart.join("VALUES.md"), values::reference(&values)?),
     ] {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
