@@ -65,7 +65,7 @@ pub struct PairStatus {
 pub struct RequestStatus {
     /// The id that its author gave it.
     pub request_id: String,
-    /// How far it is.
+    /// How far the request is.
     pub phase: RequestPhase,
     /// Why it is there, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
