@@ -31,6 +31,9 @@ pub(crate) struct Exchange {
     rejected_at: BTreeMap<Ipv4Addr, Mono>,
     /// When what we rejected as too early may be told again: then we ask for it (HU-9).
     ask_at: Option<UnixTime>,
+    /// Updates of an ISC dhcpd that end a lease in the very second in which it ends, by their numbers: they
+    /// are judged in the next one.
+    early: Vec<(u32, BindingUpdate)>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
     amnesia: bool,
 }
@@ -70,6 +73,8 @@ impl Barrier {
 
 /// What the partner rejected is told again after this long: the cause may have been its clock (§9).
 const RETRY_REJECTED: Seconds = Seconds(300);
+/// An ISC dhcpd may end a lease by this much too early; its clock is read a moment before ours.
+const MOMENT: Seconds = Seconds(1);
 /// How many updates that are not durable yet are looked past for one that is.
 const LOOK_PAST: usize = 64;
 
@@ -81,6 +86,7 @@ impl Exchange {
         self.answering = None;
         self.request = None;
         self.barrier = None;
+        self.early.clear();
     }
 
     /// Updates that wait for an answer.
@@ -117,6 +123,51 @@ impl Server {
 
     /// The partner tells of bindings.
     pub(crate) fn updates(&mut self, now: Now, xid: u32, updates: &[BindingUpdate]) {
+        if let [update] = updates {
+            // What it says later of an address is judged after what it said before.
+            self.judge_early(now, |early| early.address == update.address);
+            if self.is_a_moment_early(now, update) {
+                self.exchange.early.push((xid, update.clone()));
+                return;
+            }
+        }
+        self.judge_updates(now, xid, updates);
+    }
+
+    /// Judges what came a moment too early and does so no more.
+    pub(crate) fn judge_early_updates(&mut self, now: Now) {
+        let updates = self.exchange.early.iter().map(|(_, update)| update);
+        let due: BTreeSet<_> = updates
+            .filter(|update| !self.is_a_moment_early(now, update))
+            .filter_map(|update| update.address)
+            .collect();
+        self.judge_early(now, |update| update.address.is_some_and(|address| due.contains(&address)));
+    }
+
+    fn judge_early(&mut self, now: Now, which: impl Fn(&BindingUpdate) -> bool) {
+        let (due, rest) = std::mem::take(&mut self.exchange.early)
+            .into_iter()
+            .partition(|(_, update): &(u32, BindingUpdate)| which(update));
+        self.exchange.early = rest;
+        for (xid, update) in due {
+            self.judge_updates(now, xid, &[update]);
+        }
+    }
+
+    /// Whether an ISC dhcpd ends a lease that is over in the next second: it counts the second in which a
+    /// lease ends as after it, and time is cut to whole seconds.
+    fn is_a_moment_early(&self, now: Now, update: &BindingUpdate) -> bool {
+        let ends = matches!(update.status, Some(Status::Expired | Status::Free | Status::Backup));
+        let Some(lease) = update.address.and_then(|address| self.table.get(address)) else { return false };
+        let over = lease.held_until.max(lease.hold_until) + self.guard();
+        ends && self.dialect() == Some(Dialect::Isc)
+            && lease.status == Status::Active
+            && !self.exchange.by_address.contains_key(&lease.address)
+            && now.wall <= over
+            && over <= now.wall + MOMENT
+    }
+
+    fn judge_updates(&mut self, now: Now, xid: u32, updates: &[BindingUpdate]) {
         let mut acks = Vec::with_capacity(updates.len());
         for update in updates {
             let address = update.address.unwrap_or(Ipv4Addr::UNSPECIFIED);

@@ -27,6 +27,7 @@ impl Server {
         if self.max_lead.pass(now.wall) {
             self.journal.document(crate::journal::Document::MaxLead, &self.max_lead);
         }
+        self.judge_early_updates(now);
         self.expire_leases(now);
         self.free_after_waits(now);
         self.restore_abandoned(now);
