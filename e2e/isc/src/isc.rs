@@ -29,6 +29,10 @@ const USUAL: &[&str] = &[
     "Sending updates to ",
     ": peer update completed",
     "incoming update is less critical than outgoing update",
+    // The same reason, 16, in our words.
+    "rejected: ours is under way and better",
+    // Both dialled at once, and the later one is refused.
+    "rejected: Connection rejected, duplicate connection",
     "timeout waiting for failover peer ",
     ": disconnected",
     "peer holds all free leases",
