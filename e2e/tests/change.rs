@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use e2e::client::{Client, Lease};
 use e2e::kubectl::{apply, get, kubectl, text_at};
-use e2e::process::run;
+use e2e::process::{Daemon, run};
 use e2e::story::seconds;
 use e2e::{Pair, Role, Story, Told, cluster, ensure, story, wait_until};
 
@@ -74,6 +74,8 @@ fn a_changed_pool_and_option_reach_both_servers_without_a_restart() {
 fn a_new_image_rolls_secondary_then_primary_and_clients_are_answered() {
     story("A new image rolls the secondary, then the primary; clients are answered meanwhile", |story| {
         let pair = Pair::on_lan("e2e-roll");
+        let _old = OldImage(&pair);
+        server_image(None)?;
         story.start(&pair)?;
         let (phone, tablet) = (Client::on_lan("phone")?, Client::on_lan("tablet")?);
         let before = pair.pod_uids()?;
@@ -86,7 +88,8 @@ fn a_new_image_rolls_secondary_then_primary_and_clients_are_answered() {
                 let daemon = phone.daemon()?;
                 keep_asking(&done, || daemon.renew(15))
             });
-            let order = server_image(Some("next")).and_then(|()| until_rolled(story, &pair, &before));
+            let order = scope.spawn(|| until_rolled(story, &pair, &before));
+            let order = server_image(Some("next")).and_then(|()| order.join().map_err(|_| "the watch")?);
             // Some more questions of the pair as it is now.
             std::thread::sleep(Duration::from_secs(2));
             done.store(true, Ordering::Relaxed);
@@ -112,10 +115,7 @@ fn a_new_image_rolls_secondary_then_primary_and_clients_are_answered() {
                 .ok_or_else(|| format!("no event tells that the {} paused: {events:#?}", role.text()))?;
             story.saw(format!("the {} announced itself: {paused}", role.text()));
         }
-        story.same_leases(&pair)?;
-        // The next story begins with the image of this version.
-        pair.delete()?;
-        server_image(None)
+        story.same_leases(&pair)
     });
 }
 
@@ -148,21 +148,39 @@ fn keep_asking(done: &AtomicBool, ask: impl Fn() -> Told<Lease>) -> Told<Fared> 
 
 /// Waits until both pods are new; answers in which order they became so.
 fn until_rolled(story: &Story, pair: &Pair, before: &[String; 2]) -> Told<Vec<&'static str>> {
+    // A watch, because a look now and then may miss the time between the two.
+    let line = "jsonpath={.metadata.name} {.metadata.uid}{\"\\n\"}";
+    let pods = Daemon::start(&["kubectl", "-n", pair.namespace(), "get", "pods", "-w", "-o", line])?;
     let mut order = Vec::new();
     wait_until("both pods are new, and both servers in Normal", 150, || {
-        for role in Role::BOTH {
-            let uid = pair.pod_object(role).map(|pod| text_at(&pod, "/metadata/uid")).unwrap_or_default();
-            if !uid.is_empty() && !before.contains(&uid) && !order.contains(&role.text()) {
-                story.saw(format!("the {} has a new pod; {}", role.text(), pair.states()?));
-                order.push(role.text());
-            }
+        for line in pods.written().lines() {
+            let Some((name, uid)) = line.split_once(' ') else { continue };
+            let role = Role::BOTH.into_iter().find(|role| pair.pod(*role) == name).map(Role::text);
+            let Some(role) =
+                role.filter(|role| !before.iter().any(|old| old == uid) && !order.contains(role))
+            else {
+                continue;
+            };
+            order.push(role);
+            story.saw(format!("the {role} has a new pod; {}", pair.states()?));
         }
         let (ready, progressing) = (pair.condition("Ready")?, pair.condition("Progressing")?);
         let all = order.len() == 2 && ready.starts_with("True") && progressing.starts_with("False");
         ensure(all, || format!("{order:?}; {ready}; {progressing}"))
     })?;
+    pair.until_normal(30)?;
     story.saw(pair.states()?);
     Ok(order)
+}
+
+/// However the story ends, the next one begins with the image of this version.
+struct OldImage<'a>(&'a Pair);
+
+impl Drop for OldImage<'_> {
+    fn drop(&mut self) {
+        self.0.delete().ok();
+        server_image(None).ok();
+    }
 }
 
 /// Sets the tag of the servers' image in the chart's release, or takes the default again.
