@@ -37,7 +37,7 @@ esac
 "#;
 
 impl Client {
-    /// A new host with the hardware address 02:00:00:00:00:`number`. Without load balancing's client
+    /// A new host with the hardware address 02:00:00:00:00:`number`. Without a client
     /// identifier its number says whose it is at split 128: 5, 7 and 8 are the primary's; 1, 3, 4 and 6 the
     /// secondary's.
     #[must_use]

@@ -39,6 +39,7 @@ impl Ours {
         if !data.exists() {
             let mut make = Command::new(binary());
             make.arg("bootstrap-token").arg("--data").arg(&data).arg("--out").arg(&token);
+            make.stdout(std::process::Stdio::null());
             assert!(make.status().expect("dhcp-pod").success(), "bootstrap-token");
         }
         let mut command = lab.command("ours", binary());
