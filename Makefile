@@ -18,7 +18,7 @@ test: ## everything that CI runs
 
 unit: ## tests of the crates, without network or cluster
 	source e2e/lib.sh
-	cargo test --quiet --locked --workspace --exclude e2e
+	cargo test --quiet --locked --workspace --exclude e2e --exclude interop
 
 lint: ## format, clippy, docs, shell
 	source e2e/lib.sh

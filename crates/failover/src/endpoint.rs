@@ -165,7 +165,8 @@ impl Endpoint {
         };
         if lost {
             endpoint.actions.push_back(Action::Behind(
-                "the store is empty: it counts as lost until a bootstrap token says that it is new".to_owned(),
+                "the store is empty: it counts as lost until a bootstrap token says that it is new"
+                    .to_owned(),
             ));
         }
         let to = on_start(endpoint.record.state, endpoint.record.previous);
