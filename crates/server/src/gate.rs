@@ -3,9 +3,11 @@
 //! It is part of the server and not of the driver, so the simulator proves the very code that ships.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 
 use api::identity::Lsn;
 use api::time::{Mono, Now, UnixTime};
+use leases::lease::{Client, Lease, Status};
 
 use crate::interface::ReplyBuf;
 
@@ -28,7 +30,28 @@ struct Waiting {
     after: Lsn,
     queued: Mono,
     label: &'static str,
+    /// What an ACK promises.
+    lease: Option<Promised>,
     reply: ReplyBuf,
+}
+
+/// The lease of an ACK.
+#[derive(Debug)]
+pub(crate) struct Promised {
+    pub(crate) address: Ipv4Addr,
+    pub(crate) client: Client,
+    /// Its end as the ACK says it.
+    pub(crate) until: UnixTime,
+}
+
+impl Promised {
+    /// Whether the record still says what the ACK promises. The client, another one of the same name, or
+    /// the partner may have ended the lease since.
+    pub(crate) fn is_kept_by(&self, lease: &Lease) -> bool {
+        lease.status == Status::Active
+            && lease.held_until >= self.until
+            && lease.client.as_ref().is_some_and(|client| client.same(&self.client))
+    }
 }
 
 /// What became of the replies since the last look.
@@ -36,17 +59,27 @@ struct Waiting {
 pub(crate) struct Dropped {
     /// Too old when their change became durable.
     pub(crate) stale: u64,
+    /// The lease that they promise had ended by then.
+    pub(crate) ended: u64,
 }
 
 impl Gate {
-    /// Queues a reply that says something durable: it waits for `after`.
-    pub(crate) fn promise(&mut self, after: Lsn, now: Now, label: &'static str, reply: ReplyBuf) -> bool {
-        push(&mut self.promises, Waiting { after, queued: now.mono, label, reply })
+    /// Queues a reply that says something durable: it waits for `after`, and leaves only if the lease that
+    /// it promises still stands then.
+    pub(crate) fn promise(
+        &mut self,
+        after: Lsn,
+        now: Now,
+        label: &'static str,
+        lease: Option<Promised>,
+        reply: ReplyBuf,
+    ) -> bool {
+        push(&mut self.promises, Waiting { after, queued: now.mono, label, lease, reply })
     }
 
     /// Queues an offer: it waits for the change of state that allowed it, not for leases.
     pub(crate) fn offer(&mut self, after: Lsn, now: Now, label: &'static str, reply: ReplyBuf) -> bool {
-        push(&mut self.offers, Waiting { after, queued: now.mono, label, reply })
+        push(&mut self.offers, Waiting { after, queued: now.mono, label, lease: None, reply })
     }
 
     /// Service stopped: nobody gets what was promised but not yet said.
@@ -57,12 +90,14 @@ impl Gate {
         count
     }
 
-    /// The next reply whose changes are on disk; `promise` is until when this server may answer at all.
+    /// The next reply whose changes are on disk; `promise` is until when this server may answer at all, and
+    /// `stands` says whether a lease still does.
     pub(crate) fn poll(
         &mut self,
         now: Now,
         durable: Lsn,
         promise: UnixTime,
+        stands: impl Fn(&Promised) -> bool,
         dropped: &mut Dropped,
     ) -> Option<(&'static str, ReplyBuf)> {
         if promise < now.wall {
@@ -78,6 +113,10 @@ impl Gate {
                 let Some(waiting) = queue.pop_front() else { break };
                 if stale {
                     dropped.stale += 1;
+                    continue;
+                }
+                if waiting.lease.as_ref().is_some_and(|lease| !stands(lease)) {
+                    dropped.ended += 1;
                     continue;
                 }
                 return Some((waiting.label, waiting.reply));

@@ -40,7 +40,7 @@ use leases::table::Table;
 use crate::balance::Balance;
 use crate::command::Pausing;
 use crate::counters::Counters;
-use crate::gate::{Dropped, Gate};
+use crate::gate::{Dropped, Gate, Promised};
 pub use crate::interface::{
     Answer, Boot, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta,
 };
@@ -58,6 +58,9 @@ const PROMISE: Seconds = Seconds(2);
 /// A disk that commits nothing for this long is dead to the partner: the link is closed, so that the
 /// partner serves both halves of the clients (§2.2).
 const STALL_MILLIS: u64 = 5_000;
+/// A process that is not called for this long stood still: it has something to do every second. As long it
+/// takes, at most, until it has read what the sockets kept for it meanwhile.
+const STANDSTILL_MILLIS: u64 = 2_000;
 
 /// One server of a pair.
 #[derive(Debug)]
@@ -95,6 +98,10 @@ pub struct Server {
     failure: Option<String>,
     /// Since when changes wait for the disk without any becoming durable.
     waiting_since: Option<Mono>,
+    /// When this server was called last.
+    called_at: Mono,
+    /// When it was called again after it had stood still.
+    stood_still_at: Option<Mono>,
     /// The latest wall clock reading: one that steps back must not shorten a lease.
     latest: UnixTime,
     pausing: Option<Pausing>,
@@ -198,8 +205,11 @@ impl Server {
     #[must_use]
     pub fn poll_reply(&mut self, now: Now, out: &mut ReplyBuf) -> bool {
         let mut dropped = Dropped::default();
-        let reply = self.gate.poll(now, self.journal.durable(), self.durable_promise, &mut dropped);
+        let table = &self.table;
+        let stands = |lease: &Promised| table.get(lease.address).is_some_and(|now| lease.is_kept_by(now));
+        let reply = self.gate.poll(now, self.journal.durable(), self.durable_promise, stands, &mut dropped);
         self.counters.add("replies_dropped", "stale", dropped.stale);
+        self.counters.add("replies_dropped", "lease_ended", dropped.ended);
         let Some((label, reply)) = reply else { return false };
         self.counters.add("replies_sent", label, 1);
         *out = reply;
@@ -260,6 +270,12 @@ impl Server {
         &self.endpoint
     }
 
+    /// The MCLT in force, for the simulator's checkers.
+    #[must_use]
+    pub fn max_lead(&self) -> &MaxLead {
+        &self.max_lead
+    }
+
     /// Until when this server may answer by what is on its disk.
     #[must_use]
     pub fn durable_promise(&self) -> UnixTime {
@@ -278,6 +294,15 @@ impl Server {
 
     fn note_time(&mut self, now: Now) {
         self.latest = self.latest.max(now.wall);
+        if now.mono.millis_since(self.called_at) > STANDSTILL_MILLIS {
+            self.stood_still_at = Some(now.mono);
+        }
+        self.called_at = now.mono;
+    }
+
+    /// Whether what arrives now may have waited in a buffer while this process stood still.
+    fn may_hear_the_past(&self, now: Now) -> bool {
+        self.stood_still_at.is_some_and(|at| now.mono.millis_since(at) < STANDSTILL_MILLIS)
     }
 
     /// Whether the wall clock runs behind what was seen already: nothing may be allocated then, as waits

@@ -16,6 +16,7 @@ use failover::transition::Service;
 use leases::lease::{Client, Lease, Status};
 
 use crate::addresses::View;
+use crate::gate::Promised;
 use crate::interface::{Event, ReplyBuf, RxMeta};
 use crate::journal::Document;
 use crate::{PROMISE, Server};
@@ -83,7 +84,7 @@ impl Server {
                 };
                 self.promise_service(now);
                 let after = self.service_since;
-                self.enqueue(now, &reply, after, "inform_ack");
+                self.enqueue(now, &reply, after, None, "inform_ack");
                 Ok(())
             }
         };
@@ -188,7 +189,7 @@ impl Server {
             }),
         };
         let after = self.service_since;
-        self.enqueue(now, &reply, after, "offer");
+        self.enqueue(now, &reply, after, None, "offer");
         Ok(())
     }
 
@@ -250,7 +251,7 @@ impl Server {
                 let answer = Answer::Nak { message };
                 let reply = Reply { packet, server_id: self.address, answer };
                 let after = self.journal.last();
-                self.enqueue(now, &reply, after, "nak");
+                self.enqueue(now, &reply, after, None, "nak");
                 return Ok(());
             }
         };
@@ -264,6 +265,7 @@ impl Server {
             Seconds(if granted.exp.is_infinite() { u32::MAX } else { granted.exp.since(now.wall).get() });
         self.offers.forget(&client.key());
         self.promise_service(now);
+        let promised = Promised { address, client: client.clone(), until: granted.exp };
         let after = self.commit(granted);
         let reply = Reply {
             packet,
@@ -275,7 +277,7 @@ impl Server {
                 hostname: hostname(served, address),
             }),
         };
-        self.enqueue(now, &reply, after, "ack");
+        self.enqueue(now, &reply, after, Some(promised), "ack");
         Ok(())
     }
 
@@ -286,7 +288,7 @@ impl Server {
         address: Ipv4Addr,
         server_id: Ipv4Addr,
     ) -> Result<(), &'static str> {
-        let lease = self.named(client, address, server_id)?;
+        let lease = self.named(now, address, server_id)?;
         let released = binding::release(lease, client, &self.serving_rules(now)).map_err(Denied::class)?;
         self.commit(released);
         Ok(())
@@ -299,22 +301,22 @@ impl Server {
         address: Ipv4Addr,
         server_id: Ipv4Addr,
     ) -> Result<(), &'static str> {
-        let lease = self.named(client, address, server_id)?;
+        let lease = self.named(now, address, server_id)?;
         let abandoned = binding::decline(lease, client, &self.serving_rules(now)).map_err(Denied::class)?;
         self.commit(abandoned);
         self.outbox.event(Event::Abandoned { address, client: client.to_string() });
         Ok(())
     }
 
-    /// The lease that a RELEASE or DECLINE means, if it means us.
-    fn named(
-        &self,
-        _client: &Client,
-        address: Ipv4Addr,
-        server_id: Ipv4Addr,
-    ) -> Result<&Lease, &'static str> {
+    /// The lease that a RELEASE or DECLINE means, if it means us. Nothing is lost by ignoring one that is
+    /// old: the client may have come back for its address, and the partner have granted it, since it was
+    /// sent.
+    fn named(&self, now: Now, address: Ipv4Addr, server_id: Ipv4Addr) -> Result<&Lease, &'static str> {
         if server_id != self.address {
             return Err("other_server");
+        }
+        if self.may_hear_the_past(now) {
+            return Err("after_standstill");
         }
         self.table.get(address).filter(|_| self.is_configured(address)).ok_or("unknown_lease")
     }
@@ -326,14 +328,21 @@ impl Server {
         packet.lease_time().map_or(policy, |asked| policy.min(Seconds(asked.max(LEASE_MIN.get()))))
     }
 
-    fn enqueue(&mut self, now: Now, reply: &Reply<'_>, after: api::identity::Lsn, label: &'static str) {
+    fn enqueue(
+        &mut self,
+        now: Now,
+        reply: &Reply<'_>,
+        after: api::identity::Lsn,
+        promised: Option<Promised>,
+        label: &'static str,
+    ) {
         let mut buffer = ReplyBuf { bytes: Vec::with_capacity(576), to: reply.destination() };
         reply.write(&mut buffer.bytes);
         let offer = matches!(reply.answer, Answer::Offer(_) | Answer::Inform { .. });
         let queued = if offer {
             self.gate.offer(after, now, label, buffer)
         } else {
-            self.gate.promise(after, now, label, buffer)
+            self.gate.promise(after, now, label, promised, buffer)
         };
         if !queued {
             self.counters.add("replies_dropped", "overload", 1);

@@ -118,6 +118,8 @@ impl Server {
             outbox: Outbox::default(),
             failure: None,
             waiting_since: None,
+            called_at: now.mono,
+            stood_still_at: None,
             latest: now.wall,
             pausing: None,
             next_upkeep: now.mono,

@@ -424,6 +424,7 @@ impl Server {
         let known = self.table.get(address);
         let fallback = Lease::new(address);
         let guard = self.guard();
+        let lost_data = record.state == State::Recover && record.data_lost;
         let ahead = i32::try_from(self.links.partner_ahead()).unwrap_or(0);
         let judge = Judge {
             now: now.wall,
@@ -434,9 +435,12 @@ impl Server {
             unacked,
             partner_ahead: if dialect == Dialect::Own { ahead } else { 0 },
             link_edges: record.link_edges,
-            in_pools: known.is_some() && self.is_configured(address),
+            // What is fetched anew is kept even if no pool has it now: clients believe in it still, nobody
+            // else may know, and the pool may come back.
+            in_pools: (known.is_some() && self.is_configured(address))
+                || (lost_data && dialect == Dialect::Own),
             reserved_here: self.is_reserved(address),
-            lost_data: record.state == State::Recover && record.data_lost,
+            lost_data,
             after_partner_down: record.state == State::PartnerDown
                 || record.state == State::Recover
                 || heard == Some(State::PartnerDown),
@@ -456,7 +460,10 @@ impl Server {
             Verdict::Reject(reason, text) => {
                 if reason == RejectReason::OutdatedBindingInformation && mine.status == Status::Active {
                     let over = mine.held_until.max(mine.hold_until) + guard + Seconds(1);
-                    self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
+                    // What is refused although it is over would be refused again, every second.
+                    if over > now.wall {
+                        self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
+                    }
                 }
                 self.counters.add("updates_rejected", reject_label(reason), 1);
                 if reason != RejectReason::LessCriticalBindingInformation {

@@ -18,6 +18,13 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
         (Status::Active, Status::Active) => two_holders(mine, incoming, ctx),
         (Status::Active, Status::Expired | Status::Free | Status::Backup) => t2(mine, ctx),
         (Status::Active, Status::Released) => match ctx.dialect {
+            // Contact in one second at both does not tell which came last, so neither copy would ever give
+            // way to the other; a lease that is over needs no protection.
+            Dialect::Own
+                if incoming.contact() == mine.cltt.unwrap_or_default() && t2(mine, ctx).is_none() =>
+            {
+                None
+            }
             Dialect::Own => released_there(mine, incoming),
             Dialect::Isc => released_by_isc(mine, incoming, ctx),
         },

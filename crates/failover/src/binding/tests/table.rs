@@ -56,6 +56,8 @@ fn every_cell_of_the_table_is_as_written() {
             for contact in CONTACTS {
                 for now in TIMES {
                     let expected = match cell {
+                        // Decision 010: of two contacts in one second neither is the later.
+                        "T1" if (status, contact, now) == (Status::Active, Some(100), 501) => None,
                         // Of the same client; of another below.
                         "by role" | "accept" => None,
                         "T1" => (contact <= Some(100)).then_some(15),
@@ -185,6 +187,15 @@ fn the_guard_delays_the_end_of_a_lease() {
 fn cf_4_an_operators_reset_ends_an_abandoned_address() {
     let verdict = verdict(Status::Abandoned, &update(Status::Reset), 450, Role::Secondary, Dialect::Own);
     assert_eq!(super::accepted(verdict).status, Status::Free);
+}
+
+#[test]
+fn a_release_in_the_second_of_the_last_contact_here_is_accepted_once_the_lease_is_over() {
+    for (now, expected) in [(500, Some(15)), (501, None)] {
+        let released = seen(100, update(Status::Released));
+        let verdict = verdict(Status::Active, &released, now, Role::Secondary, Dialect::Own);
+        assert_eq!(number(&verdict), expected, "at {now}");
+    }
 }
 
 #[test]
