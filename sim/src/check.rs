@@ -37,9 +37,16 @@ pub(crate) struct Checker {
     /// Until when, in true time, each client may believe in an address: the largest end of any ACK sent to
     /// it, unless it released or declined.
     holders: BTreeMap<Ipv4Addr, BTreeMap<u64, u64>>,
+    /// When a client last gave an address up: it believes in no ACK to what it asked for before.
+    given_up: BTreeMap<(Ipv4Addr, u64), u64>,
     /// How early a clock that runs ahead may end a lease.
     tolerance: u64,
-    mclt: u32,
+    /// Seconds that a clock may step between a decision and its message.
+    step: u32,
+    /// The MCLT that each node uses for grants.
+    lead: [u32; 2],
+    /// The one before, and until when replies may still say it.
+    lead_before: [(u32, u64); 2],
     /// States of each node that are on its disk, or were replaced by a later one of the same batch.
     announced: [BTreeSet<State>; 2],
     /// Potentials told in updates that wait for an answer, by receiver, connection-wide number.
@@ -52,8 +59,7 @@ pub(crate) struct Ack<'a> {
     /// Which server.
     pub(crate) node: usize,
     /// For whom.
-    pub(crate) client: u64,
-    pub(crate) hardware: [u8; 6],
+    pub(crate) client: &'a Client,
     /// What it says.
     pub(crate) answer: &'a Answer,
     /// When the client sent what it answers.
@@ -63,8 +69,10 @@ pub(crate) struct Ack<'a> {
 impl Checker {
     pub(crate) fn new(plan: &Plan) -> Self {
         // Whole seconds count, so clocks that differ at all may differ by one more.
-        let tolerance = if plan.skew == 0 { 0 } else { plan.skew.unsigned_abs() + 1000 };
-        Self { tolerance, mclt: plan.mclt, ..Self::default() }
+        let steps = if plan.clock_steps > 0 { 1000 } else { 0 };
+        let bound = plan.skew.unsigned_abs().max(steps);
+        let tolerance = if bound == 0 { 0 } else { bound + 1000 };
+        Self { tolerance, step: u32::from(steps > 0), ..Self::default() }
     }
 
     /// What the clients themselves see: nobody else uses the address of this one.
@@ -72,6 +80,9 @@ impl Checker {
         let Some((address, _)) = clients.get(changed).and_then(Client::uses) else { return Ok(()) };
         let other = clients.iter().find(|other| {
             other.index != changed as u64
+                // What one twin releases, the other believes in still.
+                && !other.is_twin
+                && !clients[changed].is_twin
                 && other.uses().is_some_and(|(used, end)| used == address && end > time + self.tolerance)
         });
         match other {
@@ -84,15 +95,22 @@ impl Checker {
     }
 
     /// A client gave its address up by its own word.
-    pub(crate) fn given_up(&mut self, address: Ipv4Addr, client: u64) {
+    pub(crate) fn given_up(&mut self, time: u64, address: Ipv4Addr, client: u64) {
+        self.given_up.insert((address, client), time);
         if let Some(holders) = self.holders.get_mut(&address) {
             holders.remove(&client);
         }
     }
 
+    /// Both servers lost all they knew; so did the clients.
+    pub(crate) fn forget(&mut self) {
+        self.holders.clear();
+    }
+
     /// An ACK leaves a server.
     pub(crate) fn ack(&mut self, time: u64, nodes: &[Node; 2], ack: Ack<'_>) -> Result<(), Violation> {
-        let Ack { node, client, hardware, answer, requested_at } = ack;
+        let Ack { node, client: receiver, answer, requested_at } = ack;
+        let client = receiver.identity;
         let violation = |invariant, what: String| Violation { invariant, time, what };
         let address = answer.address;
         let (sender, partner) = (&nodes[node], &nodes[1 - node]);
@@ -109,8 +127,10 @@ impl Checker {
             );
             return Err(violation("I1 uniqueness", what));
         }
-        let held = holders.entry(client).or_default();
-        *held = (*held).max(end);
+        if self.given_up.get(&(address, client)).is_none_or(|given_up| *given_up < requested_at) {
+            let held = holders.entry(client).or_default();
+            *held = (*held).max(end);
+        }
 
         let now = sender.now(time).wall;
         let Some(server) = &sender.server else {
@@ -121,19 +141,18 @@ impl Checker {
             return Err(violation("I10 silence", what));
         }
         let promise = server.durable_promise();
-        if promise < now || promise > now + api::time::Seconds(2) {
+        if promise < now || promise > now + api::time::Seconds(2 + self.step) {
             let what = format!("the {} answers at {now} with a promise until {promise}", sender.role);
             return Err(violation("I4 durable", what));
         }
-        let is_clients =
-            |lease: &&Lease| lease.client.as_ref().is_some_and(|holder| holder.hardware.octets == hardware);
+        let is_clients = |lease: &&Lease| receiver.holds(lease);
         let Some(durable) = sender.durable.get(&address).filter(is_clients) else {
             let what =
                 format!("the {} acknowledges {address} to client {client} before it is on disk", sender.role);
             return Err(violation("I4 durable", what));
         };
         // The reply may have waited two seconds for the disk.
-        let granted_at = UnixTime::new(u64::from(now.get().saturating_sub(3)));
+        let granted_at = UnixTime::new(u64::from(now.get().saturating_sub(3 + self.step)));
         let granted = granted_at + api::time::Seconds(answer.lease);
         if durable.held_until < granted {
             let what = format!(
@@ -145,6 +164,17 @@ impl Checker {
         if server.endpoint().record().state == State::PartnerDown {
             return Ok(());
         }
+        let lead = server.max_lead().for_grants().get();
+        if let Some(other) = partner.server.as_ref().filter(|_| !partner.amnesic)
+            && lead > other.max_lead().for_waits().get()
+        {
+            let what =
+                format!("the {} grants with MCLT {lead}, which its partner does not know", sender.role);
+            return Err(violation("I5 monotonic", what));
+        }
+        // A reply may have waited while a smaller one came into force.
+        let (last, until) = self.lead_before[node];
+        let lead = if time < until { lead.max(last) } else { lead };
         // An abandoned address has no client, but what was promised for it is kept for every wait.
         let counts = |lease: &&Lease| is_clients(lease) || lease.status == Status::Abandoned;
         let known = partner
@@ -152,7 +182,7 @@ impl Checker {
             .get(&address)
             .filter(counts)
             .map_or(UnixTime::ZERO, |lease| lease.latest_promise().max(lease.received_potential));
-        let slack = self.mclt + 1 + u32::try_from(self.tolerance / 1000).unwrap_or(u32::MAX);
+        let slack = lead + 1 + u32::try_from(self.tolerance / 1000).unwrap_or(u32::MAX);
         if !partner.amnesic && granted > known.max(now) + api::time::Seconds(slack) {
             let what = format!(
                 "the {} grants {address} until {granted}, but its partner knows of {known} only",
@@ -163,8 +193,21 @@ impl Checker {
         Ok(())
     }
 
-    /// A node wrote leases: the two disks must never both let an address be given away.
-    pub(crate) fn committed(&self, time: u64, nodes: &[Node; 2]) -> Result<(), Violation> {
+    /// A node wrote leases: the two disks must never both let an address be given away, and nothing that a
+    /// wait counts with falls.
+    pub(crate) fn committed(&mut self, time: u64, nodes: &mut [Node; 2]) -> Result<(), Violation> {
+        for node in &mut *nodes {
+            if let Some(server) = &node.server {
+                let lead = server.max_lead().for_grants().get();
+                let last = std::mem::replace(&mut self.lead[node.index], lead);
+                if last != lead {
+                    self.lead_before[node.index] = (last, time + 3_000);
+                }
+            }
+            if let Some(what) = node.fallen.take() {
+                return Err(Violation { invariant: "I5 monotonic", time, what });
+            }
+        }
         for (address, primary) in &nodes[0].durable {
             let Some(secondary) = nodes[1].durable.get(address) else { continue };
             if is_own(primary, Role::Primary) && is_own(secondary, Role::Secondary) {
@@ -241,7 +284,9 @@ impl Checker {
 
     /// After all faults ended: both in Normal with nothing open, and equal tables. `None` if so, else what
     /// differs.
-    pub(crate) fn difference(nodes: &[Node; 2]) -> Option<String> {
+    pub(crate) fn difference(nodes: &[Node; 2], pools: &[(Ipv4Addr, Ipv4Addr)]) -> Option<String> {
+        let served =
+            |address: Ipv4Addr| pools.iter().any(|(first, last)| (*first..=*last).contains(&address));
         let servers: Vec<_> = nodes.iter().filter_map(|node| node.server.as_ref()).collect();
         let [primary, secondary] = servers.as_slice() else {
             return Some("a server is not running".to_owned());
@@ -250,12 +295,13 @@ impl Checker {
             return Some(format!("states are {} and {}", primary.state(), secondary.state()));
         }
         for server in [primary, secondary] {
-            if server.table().due_len() > 0 {
-                return Some(format!("{} updates are not acknowledged", server.table().due_len()));
+            let due = server.table().due().filter(|address| served(*address)).count();
+            if due > 0 {
+                return Some(format!("{due} updates are not acknowledged"));
             }
         }
-        let mut theirs = secondary.table().iter();
-        for mine in primary.table().iter() {
+        let mut theirs = secondary.table().iter().filter(|lease| served(lease.address));
+        for mine in primary.table().iter().filter(|lease| served(lease.address)) {
             let Some(other) = theirs.next() else { return Some("tables of different size".to_owned()) };
             if compared(mine) != compared(other) {
                 return Some(format!("{} differs: {mine:?} against {other:?}", mine.address));

@@ -54,6 +54,10 @@ pub(crate) struct Client {
     tries: u32,
     /// Sends an identifier, else is known by its hardware address.
     has_id: bool,
+    /// By which number the servers know it: another client's if both send the same identifier.
+    pub(crate) identity: u64,
+    /// Another client has the same identity.
+    pub(crate) is_twin: bool,
 }
 
 /// A packet that a client sends.
@@ -82,7 +86,9 @@ pub(crate) const ACK: u8 = 5;
 pub(crate) const NAK: u8 = 6;
 
 impl Client {
-    pub(crate) fn new(index: u64) -> Self {
+    pub(crate) fn new(index: u64, shared_ids: bool) -> Self {
+        let has_id = index.is_multiple_of(3);
+        let is_twin = has_id && shared_ids;
         Self {
             index,
             relayed: index % 4 == 3,
@@ -90,13 +96,29 @@ impl Client {
             xid: 0,
             began: 0,
             tries: 0,
-            has_id: index.is_multiple_of(3),
+            has_id,
+            identity: if is_twin { index - index % 6 } else { index },
+            is_twin,
         }
+    }
+
+    /// Whether a lease is this client's.
+    pub(crate) fn holds(&self, lease: &leases::lease::Lease) -> bool {
+        let Some(holder) = &lease.client else { return false };
+        match &holder.id {
+            Some(id) => self.has_id && id.get(1..) == Some(&hardware(self.identity)),
+            None => !self.has_id && holder.hardware.octets == self.hardware(),
+        }
+    }
+
+    /// It forgets everything, as if it were new.
+    pub(crate) fn forget(&mut self) {
+        self.phase = Phase::Off(None);
     }
 
     /// The hardware address, which is also how the checkers name the client.
     pub(crate) fn hardware(&self) -> [u8; 6] {
-        [0x02, 0, 0, 0, (self.index >> 8) as u8, self.index as u8]
+        hardware(self.index)
     }
 
     /// The client wakes up: what it sends, and when it wants to wake next.
@@ -289,11 +311,15 @@ impl Client {
     fn finish(&self, bytes: &mut Vec<u8>) {
         if self.has_id {
             bytes.extend([61, 7, 1]);
-            bytes.extend(self.hardware());
+            bytes.extend(hardware(self.identity));
         }
         bytes.push(255);
         bytes.resize(bytes.len().max(300), 0);
     }
+}
+
+fn hardware(index: u64) -> [u8; 6] {
+    [0x02, 0, 0, 0, (index >> 8) as u8, index as u8]
 }
 
 /// Reads a server's answer; `None` for anything else.

@@ -12,6 +12,8 @@ pub(crate) struct Connection {
     pub(crate) to: [VecDeque<(u64, Vec<u8>)>; 2],
     /// Whether the end at each node still exists.
     pub(crate) open: [bool; 2],
+    /// Nothing more gets through, although the ends may not know yet.
+    pub(crate) dead: bool,
 }
 
 /// All connections.
@@ -19,8 +21,8 @@ pub(crate) struct Connection {
 pub(crate) struct Network {
     pub(crate) connections: BTreeMap<ConnId, Connection>,
     next: u64,
-    /// Nothing gets through, and nobody is told.
-    pub(crate) partitioned: bool,
+    /// Nothing gets through to this node, and nobody is told.
+    pub(crate) blocked: [bool; 2],
 }
 
 impl Network {
@@ -34,7 +36,7 @@ impl Network {
 
     /// Puts octets on their way; later ones never overtake.
     pub(crate) fn send(&mut self, conn: ConnId, to: usize, at: u64, bytes: Vec<u8>) {
-        if let Some(connection) = self.connections.get_mut(&conn) {
+        if let Some(connection) = self.connections.get_mut(&conn).filter(|connection| !connection.dead) {
             let queue = &mut connection.to[to];
             let at = queue.back().map_or(at, |(last, _)| at.max(*last));
             queue.push_back((at, bytes));
@@ -43,7 +45,7 @@ impl Network {
 
     /// What arrives at a node now.
     pub(crate) fn arrive(&mut self, conn: ConnId, to: usize, now: u64) -> Option<Vec<u8>> {
-        if self.partitioned {
+        if self.blocked[to] {
             return None;
         }
         let connection = self.connections.get_mut(&conn)?;
@@ -51,6 +53,24 @@ impl Network {
             return None;
         }
         connection.to[to].pop_front().map(|(_, bytes)| bytes)
+    }
+
+    /// Whether the servers can open a connection.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.blocked == [false, false]
+    }
+
+    /// A connection dies with what is under way on it, but for the first `kept` octets to each side.
+    pub(crate) fn kill(&mut self, conn: ConnId, kept: [u64; 2]) {
+        let Some(connection) = self.connections.get_mut(&conn) else { return };
+        connection.dead = true;
+        for (queue, mut left) in connection.to.iter_mut().zip(kept) {
+            for (_, bytes) in queue.iter_mut() {
+                bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                left -= bytes.len() as u64;
+            }
+            queue.retain(|(_, bytes)| !bytes.is_empty());
+        }
     }
 
     /// The connections whose end at a node is open.

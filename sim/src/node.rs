@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use api::identity::{Lsn, Role, State};
+use api::identity::{Lsn, Role, State, StateStamp};
 use api::status::BootstrapToken;
 use api::time::{Mono, Now, UnixTime};
 use failover::wire::{Dialect, FrameReader};
-use leases::lease::Lease;
+use leases::lease::{Lease, Status};
 use leases::log::testing::{Generator, SimDisk};
 use leases::log::{Batch, Entry, Log, OpenError, Options, StoreId};
 use server::{Boot, ConnId, Server};
@@ -23,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) index: usize,
     pub(crate) role: Role,
     pub(crate) address: Ipv4Addr,
+    /// Which version of the configuration it has.
+    pub(crate) version: u64,
     /// How far its clock is ahead, in milliseconds.
     pub(crate) skew: i64,
     /// Absent while the process is not running.
@@ -38,6 +40,19 @@ pub(crate) struct Node {
     appended: Vec<Batch>,
     /// The disk commits nothing before this time.
     pub(crate) stalled_until: u64,
+    /// The process stands still until this time.
+    pub(crate) frozen_until: u64,
+    /// A write or sync is meant to fail, or the disk is meant to be full.
+    pub(crate) failing: bool,
+    pub(crate) full: bool,
+    /// A bit flipped in what was durable.
+    pub(crate) rotten: bool,
+    /// The last change that a sync reported as durable.
+    synced_lsn: Lsn,
+    /// What became smaller on the disk and must not.
+    pub(crate) fallen: Option<String>,
+    /// The highest state change of the present volume.
+    stamp: StateStamp,
     /// Counts process starts, so that what was meant for an earlier one is dropped.
     pub(crate) life: u64,
     /// The next tick that is scheduled.
@@ -48,6 +63,10 @@ pub(crate) struct Node {
     pub(crate) readers: BTreeMap<ConnId, FrameReader>,
     /// States entered, each with the change that makes it durable.
     pub(crate) entered: Vec<(Lsn, State)>,
+    /// The last state that is on the disk.
+    pub(crate) state_on_disk: State,
+    /// Numbers of state changes, likewise.
+    pub(crate) stamps: Vec<(Lsn, StateStamp)>,
     /// It lost its volume and has not fetched everything since: its disk says nothing, and it is silent.
     pub(crate) amnesic: bool,
     /// The pair's data are on its present volume.
@@ -64,6 +83,7 @@ impl Node {
             index,
             role,
             address: Ipv4Addr::new(10, 0, 0, index as u8 + 1),
+            version: 0,
             skew: if index == 1 { plan.skew } else { 0 },
             server: None,
             log: None,
@@ -73,11 +93,20 @@ impl Node {
             waiting: Vec::new(),
             appended: Vec::new(),
             stalled_until: 0,
+            frozen_until: 0,
+            failing: false,
+            full: false,
+            rotten: false,
+            synced_lsn: Lsn::ZERO,
+            fallen: None,
+            stamp: StateStamp::default(),
             life: 0,
             tick_at: None,
             durable: BTreeMap::new(),
             readers: BTreeMap::new(),
             entered: Vec::new(),
+            state_on_disk: State::Unknown,
+            stamps: Vec::new(),
             amnesic: false,
             synced: false,
         }
@@ -93,22 +122,40 @@ impl Node {
     }
 
     /// Starts the process from the disk. `bootstrap` is the word that the volume is new.
-    pub(crate) fn start(&mut self, time: u64, plan: &Plan, bootstrap: bool) -> Result<(), String> {
+    pub(crate) fn start(&mut self, time: u64, plan: &Plan, bootstrap: bool) -> Result<(), NoStart> {
         self.life += 1;
-        let disk = std::mem::take(&mut self.disk);
-        let (log, opened) = match Log::open(disk.clone(), OPTIONS) {
+        let (log, opened) = match Log::open(self.disk.clone(), OPTIONS) {
             Ok((log, opened)) => (log, Some(opened)),
             Err(OpenError::Empty) => {
                 let id = StoreId([self.index as u8 + 1; 16]);
-                (Log::create(disk, id, OPTIONS).map_err(|error| error.to_string())?, None)
+                match Log::create(self.disk.clone(), id, OPTIONS) {
+                    Ok(log) => (log, None),
+                    Err(OpenError::Disk(error)) if self.full => return Err(NoStart::Disk(error.to_string())),
+                    Err(error) => return Err(NoStart::Broken(error.to_string())),
+                }
             }
-            Err(error) => return Err(format!("the log does not open: {error}")),
+            Err(OpenError::Disk(error)) if self.full => return Err(NoStart::Disk(error.to_string())),
+            Err(error @ OpenError::Corrupt { .. }) if self.rotten => {
+                return Err(NoStart::Corrupt(error.to_string()));
+            }
+            Err(error) => return Err(NoStart::Broken(format!("the log does not open: {error}"))),
         };
         let entries = opened.as_ref().map(|opened| opened.entries.clone()).unwrap_or_default();
-        self.durable.clear();
-        self.note_durable(&entries)?;
+        let loaded = opened.map(|opened| opened.loaded).unwrap_or_default();
+        if loaded.lsn < self.synced_lsn {
+            let what = format!("{} was durable, but {} was loaded", self.synced_lsn, loaded.lsn);
+            return Err(NoStart::Broken(what));
+        }
+        let before = std::mem::take(&mut self.durable);
+        self.note_durable(&entries).map_err(NoStart::Broken)?;
+        self.fallen = None;
+        if loaded.lsn == self.synced_lsn && before != self.durable {
+            return Err(NoStart::Broken("the leases loaded are not those that were durable".to_owned()));
+        }
+        self.synced_lsn = loaded.lsn;
+        self.rotten = false;
         let volume_uid = format!("volume-{}-{}", self.index, self.volume);
-        let (manifest, config) = plan.pair();
+        let (manifest, config) = plan.pair(self.version);
         let boot = Boot {
             role: self.role,
             manifest,
@@ -117,10 +164,12 @@ impl Node {
             version: "sim".to_owned(),
             volume_uid: Some(volume_uid.clone()),
             token: bootstrap.then(|| BootstrapToken { volume_uid, ..token() }),
-            loaded: opened.map(|opened| opened.loaded).unwrap_or_default(),
+            loaded,
         };
-        let server = Server::start(boot, &entries, self.now(time)).map_err(|error| error.to_string())?;
+        let server = Server::start(boot, &entries, self.now(time))
+            .map_err(|error| NoStart::Broken(error.to_string()))?;
         self.server = Some(server);
+        self.disk = SimDisk::new();
         self.log = Some(log);
         self.waiting.clear();
         self.appended.clear();
@@ -128,14 +177,18 @@ impl Node {
         self.tick_at = None;
         self.readers.clear();
         self.entered.clear();
+        self.stamps.clear();
         Ok(())
     }
 
     /// The process ends; `power` takes the unsynced octets with it.
     pub(crate) fn stop(&mut self, power: Option<&mut Generator>) {
         self.server = None;
+        self.frozen_until = 0;
+        self.failing = false;
         if let Some(log) = self.log.take() {
             self.disk = log.into_disk();
+            self.disk.restart_process();
             if let Some(generator) = power {
                 self.disk.power_cut(generator);
             }
@@ -148,8 +201,51 @@ impl Node {
         self.disk = SimDisk::new();
         self.durable.clear();
         self.volume += 1;
+        self.synced_lsn = Lsn::ZERO;
+        self.stamp = StateStamp::default();
+        self.rotten = false;
+        self.full = false;
         self.amnesic = true;
         self.synced = false;
+    }
+
+    /// Whether the volume is the first one, which a bootstrap token names.
+    pub(crate) fn has_first_volume(&self) -> bool {
+        self.volume == 0
+    }
+
+    /// The next write (or else sync) fails.
+    pub(crate) fn fail(&mut self, write: bool) {
+        let Some(log) = &mut self.log else { return };
+        let disk = log.disk_mut();
+        if write {
+            disk.fail_append_at(disk.appends() + 1);
+        } else {
+            disk.fail_sync_at(disk.syncs() + 1);
+        }
+        self.failing = true;
+    }
+
+    /// The disk takes only so many more octets; `None` for without limit.
+    pub(crate) fn fill(&mut self, bytes: Option<u64>) {
+        let disk = self.log.as_mut().map_or(&mut self.disk, Log::disk_mut);
+        match bytes {
+            Some(bytes) => disk.full_after(bytes),
+            None => disk.never_full(),
+        }
+        self.full = bytes.is_some();
+    }
+
+    /// A bit flips in a closed segment of a stopped process; false if there is none.
+    pub(crate) fn rot(&mut self, draw: &mut Generator) -> bool {
+        let names: Vec<String> = self.disk.names().map(str::to_owned).collect();
+        // The newest segment may end in what was never reported as durable.
+        let Some(choice) = names.len().checked_sub(1).filter(|closed| *closed > 0) else { return false };
+        let name = &names[draw.below(choice as u64) as usize];
+        let len = self.disk.content(name).map_or(0, <[u8]>::len) as u64;
+        let offset = draw.below(len);
+        self.rotten = self.disk.flip_bit(name, offset, draw.below(8) as u8);
+        self.rotten
     }
 
     /// Writes what waits; the sync follows in [`Node::sync`].
@@ -168,6 +264,13 @@ impl Node {
         self.committing = false;
         let Some(log) = &mut self.log else { return Ok(Lsn::ZERO) };
         let upto = log.sync().map_err(|error| error.to_string())?;
+        self.synced_lsn = upto;
+        for (_, stamp) in self.stamps.extract_if(.., |(lsn, _)| *lsn <= upto) {
+            if stamp < self.stamp {
+                self.fallen = Some(format!("the {} wrote {stamp:?} after {:?}", self.role, self.stamp));
+            }
+            self.stamp = stamp;
+        }
         for batch in std::mem::take(&mut self.appended) {
             self.note_durable(&batch.entries)?;
         }
@@ -179,13 +282,37 @@ impl Node {
         Dialect::Own
     }
 
-    fn note_durable(&mut self, entries: &[Entry]) -> Result<(), String> {
+    pub(crate) fn note_durable(&mut self, entries: &[Entry]) -> Result<(), String> {
         for entry in entries.iter().filter(|entry| entry.kind == Entry::LEASE) {
             let lease = Lease::decode(&entry.body).map_err(|error| error.to_string())?;
+            if let Some(before) = self.durable.get(&lease.address).filter(|before| continues(before, &lease))
+                && (lease.held_until < before.held_until || lease.sent_potential < before.sent_potential)
+            {
+                self.fallen = Some(format!("the {} wrote {lease:?} over {before:?}", self.role));
+            }
             self.durable.insert(lease.address, lease);
         }
         Ok(())
     }
+}
+
+/// Whether both are one lease of one client: nothing that a wait counts with may fall meanwhile.
+fn continues(before: &Lease, after: &Lease) -> bool {
+    let client = |lease: &Lease| lease.client.as_ref().map(leases::lease::Client::key);
+    (before.status, after.status) == (Status::Active, Status::Active)
+        && before.starts == after.starts
+        && client(before) == client(after)
+}
+
+/// Why a process does not start.
+#[derive(Debug)]
+pub(crate) enum NoStart {
+    /// What rotted was found.
+    Corrupt(String),
+    /// The disk is full.
+    Disk(String),
+    /// It should have started.
+    Broken(String),
 }
 
 fn token() -> BootstrapToken {

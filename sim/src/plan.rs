@@ -46,12 +46,70 @@ pub struct Plan {
     pub pauses: u64,
     /// How far the secondary's clock is ahead.
     pub skew: i64,
+    /// Connections are cut at any octet and then dead; messages arrive in pieces.
+    pub rough: bool,
+    /// Some partitions block one direction only.
+    pub one_way: bool,
+    /// Mean time between writes or syncs that fail; 0 for none.
+    pub disk_failures: u64,
+    /// Mean time between disks that fill up; 0 for none.
+    pub full_disks: u64,
+    /// Mean time between bits that flip in what was durable; 0 for none.
+    pub rot: u64,
+    /// Mean time between steps of a clock; 0 for none.
+    pub clock_steps: u64,
+    /// How far a clock that steps is off at the most.
+    pub clock_bound: u64,
+    /// Mean time between processes that stand still for seconds; 0 for none.
+    pub freezes: u64,
+    /// Mean time between changes of the configuration; 0 for none.
+    pub changes: u64,
+    /// Some clients send the same identifier.
+    pub shared_ids: bool,
+    /// When each server is started first.
+    pub begin: [u64; 2],
+    /// A bootstrap token stays with its volume, instead of being there at the first start only.
+    pub token_stays: bool,
+    /// Mean time between losses of both volumes at once; 0 for none.
+    pub double_losses: u64,
 }
 
 impl Plan {
     /// Draws the world of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        let mut draw = Generator::new(seed ^ 0x0fa1);
+        let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
+        let mut plan = Self::basic(seed);
+        if between(0, 3) == 0 {
+            return plan;
+        }
+        let mut mean = |one_of: u64, least: u64, most: u64| {
+            if between(0, one_of - 1) == 0 { between(least, most) * 1000 } else { 0 }
+        };
+        plan.disk_failures = mean(5, 60, 900);
+        plan.full_disks = mean(6, 120, 900);
+        plan.rot = mean(8, 300, 900);
+        plan.clock_steps = mean(5, 30, 600);
+        plan.freezes = mean(4, 30, 400);
+        plan.changes = mean(4, 60, 600);
+        plan.double_losses = mean(16, 400, 900);
+        plan.rough = between(0, 1) == 0;
+        plan.one_way = between(0, 2) == 0;
+        plan.shared_ids = between(0, 3) == 0;
+        plan.token_stays = between(0, 1) == 0;
+        if between(0, 3) == 0 {
+            plan.begin[between(0, 1) as usize] = between(0, 200) * 1000;
+        }
+        if plan.clock_steps > 0 {
+            plan.skew /= 2;
+        }
+        plan
+    }
+
+    /// The faults that the first simulator had.
+    #[must_use]
+    pub fn basic(seed: u64) -> Self {
         let mut draw = Generator::new(seed);
         let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
         let mclt = between(15, 60) as u32;
@@ -75,38 +133,65 @@ impl Plan {
             stalls: if between(0, 4) == 0 { between(60, 600) * 1000 } else { 0 },
             pauses: if between(0, 3) == 0 { between(60, 600) * 1000 } else { 0 },
             skew: if between(0, 2) == 0 { between(0, 2000) as i64 - 1000 } else { 0 },
+            rough: false,
+            one_way: false,
+            disk_failures: 0,
+            full_disks: 0,
+            rot: 0,
+            clock_steps: 0,
+            clock_bound: 500,
+            freezes: 0,
+            changes: 0,
+            shared_ids: false,
+            begin: [0, 0],
+            token_stays: false,
+            double_losses: 0,
         }
     }
 
-    /// The pair of this world.
+    /// The pair of this world in one version of its configuration; 0 is the first.
     #[must_use]
-    pub fn pair(&self) -> (PairManifest, PairConfig) {
+    pub fn pair(&self, version: u64) -> (PairManifest, PairConfig) {
         let balancing =
             if self.load_balancing { serde_json::json!({ "split": 128 }) } else { serde_json::Value::Null };
         let last = 9 + self.pool;
+        let (mut mclt, mut lease, mut backup_pct, mut more) = (self.mclt, self.lease, self.backup_pct, false);
+        if version > 0 {
+            let mut draw = Generator::new(self.seed ^ (version << 32));
+            let mut between = |least: u32, most: u32| least + draw.below(u64::from(most - least + 1)) as u32;
+            lease = between(60, 900);
+            backup_pct = between(0, 60) as u8;
+            more = between(0, 1) == 0;
+            if between(0, 2) == 0 {
+                mclt = between(15, 60);
+            }
+        }
+        let subnet = |net: u8| {
+            let range = |first: u32, last: u32| {
+                serde_json::json!({
+                    "first": format!("10.{net}.0.{first}"),
+                    "last": format!("10.{net}.0.{last}"),
+                    "unavailableTimeoutSeconds": 120,
+                })
+            };
+            let mut pools = vec![range(10, last)];
+            if more {
+                pools.push(range(100, 100 + self.pool / 2));
+            }
+            serde_json::json!({ "cidr": format!("10.{net}.0.0/24"), "pools": pools, "leaseSeconds": lease })
+        };
         let manifest = serde_json::json!({
             "apiVersion": "dhcpfailover.io/v1alpha1",
             "kind": "DhcpFailoverPair",
             "metadata": { "name": "sim", "namespace": "sim" },
             "spec": {
-                "mcltSeconds": self.mclt,
-                "backupPct": self.backup_pct,
+                "mcltSeconds": mclt,
+                "backupPct": backup_pct,
                 "loadBalancing": balancing,
                 "link": { "pollIntervalSeconds": 2, "pollTimeoutSeconds": 8 },
                 "primary": { "pod": { "interface": "eth0", "address": "10.0.0.1" } },
                 "secondary": { "pod": { "interface": "eth0", "address": "10.0.0.2" } },
-                "subnets": [
-                    {
-                        "cidr": "10.0.0.0/24",
-                        "pools": [{ "first": "10.0.0.10", "last": format!("10.0.0.{last}"), "unavailableTimeoutSeconds": 120 }],
-                        "leaseSeconds": self.lease,
-                    },
-                    {
-                        "cidr": "10.1.0.0/24",
-                        "pools": [{ "first": "10.1.0.10", "last": format!("10.1.0.{last}"), "unavailableTimeoutSeconds": 120 }],
-                        "leaseSeconds": self.lease,
-                    },
-                ],
+                "subnets": [subnet(0), subnet(1)],
             },
         });
         let manifest: PairManifest = serde_json::from_value(manifest).expect("the plan's manifest parses");

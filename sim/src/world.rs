@@ -1,5 +1,8 @@
 //! The world of a seed: time, events, and what connects servers, clients and checkers.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -12,7 +15,7 @@ use crate::check::{Ack, Checker, Violation};
 use crate::client::{self, ACK, Client, Sent, To};
 use crate::history::History;
 use crate::network::Network;
-use crate::node::{BASE, Node};
+use crate::node::{BASE, NoStart, Node};
 use crate::plan::Plan;
 
 /// What a seed came to.
@@ -40,16 +43,65 @@ enum What {
     Bytes { conn: ConnId, to: usize },
     Down { conn: ConnId, node: usize },
     Dial { node: usize, life: u64 },
+    Up { conn: ConnId, node: usize },
+    Configure { node: usize, version: u64 },
+    Exit { node: usize, life: u64 },
     Wake { client: usize, turn: u64 },
     PowerCut { node: usize },
     Kill { node: usize },
     Pause { node: usize },
     VolumeLoss { node: usize },
+    DoubleLoss,
+    Rot { node: usize },
+    DiskFailure { node: usize },
+    DiskFull { node: usize },
+    DiskFreed { node: usize },
+    Freeze { node: usize },
+    ClockStep { node: usize },
+    Change,
     Start { node: usize },
     Stall { node: usize },
     LinkCut,
     Partition,
     Heal,
+}
+
+impl What {
+    /// The node whose process must run for this to happen.
+    fn process(&self) -> Option<usize> {
+        match self {
+            Self::Tick { node, .. }
+            | Self::Committed { node, .. }
+            | Self::Packet { node, .. }
+            | Self::Down { node, .. }
+            | Self::Dial { node, .. }
+            | Self::Up { node, .. }
+            | Self::Configure { node, .. }
+            | Self::Bytes { to: node, .. } => Some(*node),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a fault that ends with all others.
+    fn is_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::PowerCut { .. }
+                | Self::Kill { .. }
+                | Self::Pause { .. }
+                | Self::VolumeLoss { .. }
+                | Self::DoubleLoss
+                | Self::Rot { .. }
+                | Self::DiskFailure { .. }
+                | Self::DiskFull { .. }
+                | Self::Freeze { .. }
+                | Self::ClockStep { .. }
+                | Self::Change
+                | Self::Stall { .. }
+                | Self::LinkCut
+                | Self::Partition
+        )
+    }
 }
 
 /// The world of a seed.
@@ -71,6 +123,8 @@ pub struct World {
     acks: u64,
     states: BTreeMap<State, u64>,
     calm: bool,
+    /// The newest version of the configuration.
+    version: u64,
 }
 
 /// Time that a healed pair has to come to rest, beside MCLT and lease length, in milliseconds.
@@ -82,7 +136,8 @@ impl World {
     /// Sets the world up; `print` prints its history.
     #[must_use]
     pub fn new(plan: Plan, print: bool) -> Self {
-        let clients: Vec<Client> = (0..plan.clients).map(Client::new).collect();
+        let clients: Vec<Client> =
+            (0..plan.clients).map(|index| Client::new(index, plan.shared_ids)).collect();
         let count = clients.len();
         let checker = Checker::new(&plan);
         Self {
@@ -101,32 +156,32 @@ impl World {
             acks: 0,
             states: BTreeMap::new(),
             calm: false,
+            version: 0,
             plan,
         }
     }
 
     /// Plays the seed to its end.
     pub fn run(mut self) -> Result<Outcome, Violation> {
-        for node in 0..2 {
-            self.start(node, true)?;
-        }
-        for client in 0..self.clients.len() {
-            let at = self.draw.below(60_000);
-            self.wake_at(client, at);
-        }
-        self.schedule_faults();
+        self.begin()?;
         let length = self.plan.length;
         self.play(length)?;
         self.heal()?;
         let calm_from = self.time + 30_000;
         self.play(calm_from)?;
         self.calm = true;
-        let wait = u64::from(self.plan.mclt) * 3000 + u64::from(self.plan.lease) * 1000 + REST;
+        let (mclt, lease) = if self.version > 0 {
+            (60, 900)
+        } else {
+            (u64::from(self.plan.mclt), u64::from(self.plan.lease))
+        };
+        let wait = mclt * 3000 + lease * 1000 + REST;
         let deadline = self.time + wait;
+        let pools = self.pools();
         loop {
             let next = self.time + 1_000;
             self.play(next)?;
-            let Some(difference) = Checker::difference(&self.nodes) else { break };
+            let Some(difference) = Checker::difference(&self.nodes, &pools) else { break };
             let held = u64::from(Checker::held_until(&self.nodes).get()).saturating_sub(BASE) * 1000;
             if self.time > deadline.max(held + 30_000) {
                 return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
@@ -139,6 +194,31 @@ impl World {
             states: self.states,
             time: self.time,
         })
+    }
+
+    /// The pools of the newest configuration.
+    fn pools(&self) -> Vec<(Ipv4Addr, Ipv4Addr)> {
+        let (_, config) = self.plan.pair(self.version);
+        let pools = config.subnets.iter().flat_map(|subnet| &subnet.pools);
+        pools.map(|pool| (pool.first, pool.last)).collect()
+    }
+
+    /// Starts everybody, and plans the faults.
+    fn begin(&mut self) -> Result<(), Violation> {
+        for node in 0..2 {
+            let at = self.plan.begin[node];
+            if at == 0 {
+                self.start(node, true)?;
+            } else {
+                self.at(at, What::Start { node });
+            }
+        }
+        for client in 0..self.clients.len() {
+            let at = self.draw.below(60_000);
+            self.wake_at(client, at);
+        }
+        self.schedule_faults();
+        Ok(())
     }
 
     fn play(&mut self, until: u64) -> Result<(), Violation> {
@@ -159,6 +239,16 @@ impl World {
     }
 
     fn happen(&mut self, what: What) -> Result<(), Violation> {
+        if let Some(node) = what.process()
+            && self.nodes[node].frozen_until > self.time
+        {
+            let thaw = self.nodes[node].frozen_until;
+            if matches!(what, What::Tick { .. }) {
+                self.nodes[node].tick_at = Some(thaw);
+            }
+            self.at(thaw, what);
+            return Ok(());
+        }
         match what {
             What::Tick { node, life } => {
                 if self.nodes[node].life == life && self.nodes[node].tick_at == Some(self.time) {
@@ -223,10 +313,8 @@ impl World {
             }
             What::VolumeLoss { node } => {
                 let other = &self.nodes[1 - node];
-                // Both stores lost is another issue's matter; so is a partner that cannot answer.
-                let safe =
-                    !other.amnesic && other.synced && !self.nodes[node].amnesic && other.server.is_some();
-                if safe {
+                // Both stores lost is another fault.
+                if self.may_lose(node) && (other.server.is_some() || self.plan.rough) {
                     self.history.note(
                         self.time,
                         self.nodes[node].role.as_str(),
@@ -236,9 +324,62 @@ impl World {
                     self.nodes[node].lose_volume();
                 }
             }
+            What::Up { conn, node } => {
+                if self.network.open_at(node).contains(&conn) {
+                    self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Up))?;
+                }
+            }
+            What::Configure { node, version } => self.configure(node, version)?,
+            What::Exit { node, life } => {
+                if self.nodes[node].life == life {
+                    self.stop(node, false);
+                }
+            }
+            What::DoubleLoss if self.nodes.iter().all(|node| node.life > 0) => self.lose_both(),
+            What::DoubleLoss => {}
+            What::Rot { node } => self.rot(node),
+            What::DiskFailure { node } => {
+                let write = self.draw.coin();
+                self.nodes[node].fail(write);
+            }
+            What::DiskFull { node } => {
+                let room = self.draw.below(4_000);
+                self.note(node, "has a disk that fills up");
+                self.nodes[node].fill(Some(room));
+                let freed = self.time + 1_000 + self.draw.below(120_000);
+                self.at(freed, What::DiskFreed { node });
+            }
+            What::DiskFreed { node } => {
+                self.note(node, "has room on its disk again");
+                self.nodes[node].fill(None);
+            }
+            What::Freeze { node } => {
+                if self.nodes[node].server.is_some() {
+                    self.note(node, "stands still");
+                    // Never shorter than before, or what waits already would wait alone.
+                    let until = self.time + 500 + self.draw.below(20_000);
+                    self.nodes[node].frozen_until = self.nodes[node].frozen_until.max(until);
+                }
+            }
+            What::ClockStep { node } => {
+                let bound = self.plan.clock_bound;
+                let step = self.draw.below(2 * bound + 1);
+                self.nodes[node].skew = i64::try_from(step).unwrap_or(0) - bound as i64;
+                self.note(node, "has its clock set");
+            }
+            What::Change => {
+                self.version += 1;
+                self.history.note(self.time, "operator", format_args!("configures version {}", self.version));
+                for node in 0..2 {
+                    let at = self.time + self.draw.below(60_000);
+                    self.at(at, What::Configure { node, version: self.version });
+                }
+            }
             What::Start { node } => {
                 if self.nodes[node].server.is_none() {
-                    self.start(node, false)?;
+                    let first = self.nodes[node].life == 0;
+                    let token = first || self.plan.token_stays && self.nodes[node].has_first_volume();
+                    self.start(node, token)?;
                 }
             }
             What::Stall { node } => {
@@ -255,11 +396,15 @@ impl World {
             }
             What::Partition => {
                 self.history.note(self.time, "network", format_args!("partitions the servers"));
-                self.network.partitioned = true;
+                let one_way = self.plan.one_way && self.draw.coin();
+                self.network.blocked = [true, true];
+                if one_way {
+                    self.network.blocked[usize::from(self.draw.coin())] = false;
+                }
             }
             What::Heal => {
                 self.history.note(self.time, "network", format_args!("heals"));
-                self.network.partitioned = false;
+                self.network.blocked = [false, false];
                 self.redeliver();
             }
         }
@@ -268,13 +413,98 @@ impl World {
 
     fn start(&mut self, node: usize, bootstrap: bool) -> Result<(), Violation> {
         let time = self.time;
-        self.history.note(time, self.nodes[node].role.as_str(), format_args!("starts"));
-        self.nodes[node].start(time, &self.plan, bootstrap).map_err(|what| Violation {
-            invariant: "I4 durable",
-            time,
-            what,
-        })?;
-        self.with_server(node, |server, now| server.tick(now))
+        if self.draw_if_changing() {
+            self.nodes[node].version = self.version;
+        }
+        self.note(node, "starts");
+        match self.nodes[node].start(time, &self.plan, bootstrap) {
+            Ok(()) => self.with_server(node, |server, now| server.tick(now)),
+            Err(NoStart::Disk(why)) => {
+                self.note(node, &format!("does not start: {why}"));
+                let at = self.time + 5_000;
+                self.at(at, What::Start { node });
+                Ok(())
+            }
+            Err(NoStart::Corrupt(why)) => {
+                // Somebody puts a new volume in its place.
+                self.note(node, &format!("refuses to start: {why}"));
+                self.nodes[node].lose_volume();
+                let at = self.time + 1_000 + self.draw.below(60_000);
+                self.at(at, What::Start { node });
+                Ok(())
+            }
+            Err(NoStart::Broken(what)) => Err(Violation { invariant: "A2 storage", time, what }),
+        }
+    }
+
+    /// Whether a start finds the newest configuration; nothing is drawn where it never changes.
+    fn draw_if_changing(&mut self) -> bool {
+        self.version > 0 && self.draw.coin()
+    }
+
+    fn note(&mut self, node: usize, what: &str) {
+        self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("{what}"));
+    }
+
+    fn configure(&mut self, node: usize, version: u64) -> Result<(), Violation> {
+        if version <= self.nodes[node].version || self.nodes[node].server.is_none() {
+            return Ok(());
+        }
+        self.nodes[node].version = version;
+        let (manifest, config) = self.plan.pair(version);
+        let command = Command::Configure(Box::new((manifest, config)));
+        self.with_server(node, |server, now| server.command(now, CommandId(2), command))
+    }
+
+    /// Whether a node may lose what it has: the other must have all the pair's data.
+    fn may_lose(&self, node: usize) -> bool {
+        let [node, other] = [&self.nodes[node], &self.nodes[1 - node]];
+        // What was granted in PartnerDown is known to one server alone.
+        let alone = node.state_on_disk == State::PartnerDown;
+        !other.amnesic && other.synced && !other.rotten && !node.amnesic && !alone
+    }
+
+    fn rot(&mut self, node: usize) {
+        if self.nodes[node].server.is_some() && self.may_lose(node) {
+            self.stop(node, true);
+            let mut draw = self.draw.clone();
+            if self.nodes[node].rot(&mut draw) {
+                self.note(node, "has a bit that flipped on its disk");
+            }
+            self.draw = draw;
+        }
+    }
+
+    /// Both volumes are lost, and the clients begin anew: what they were promised before is known to
+    /// nobody, which the hold of §8 after a double loss is for.
+    fn lose_both(&mut self) {
+        self.history.note(self.time, "world", format_args!("loses both volumes"));
+        for node in 0..2 {
+            self.stop(node, true);
+            self.nodes[node].lose_volume();
+        }
+        self.checker.forget();
+        self.queue.retain(|_, what| !matches!(what, What::Reply { .. } | What::Packet { .. }));
+        for client in 0..self.clients.len() {
+            self.clients[client].forget();
+            self.sent[client].clear();
+            let at = self.time + 1_000 + self.draw.below(60_000);
+            self.wake_at(client, at);
+        }
+    }
+
+    /// A write or sync failed: if that was planned, the process says so to the server and ends soon.
+    fn storage_failed(&mut self, node: usize, why: String) -> Result<(), Violation> {
+        let planned = self.nodes[node].failing || self.nodes[node].full;
+        if !planned {
+            return Err(self.violation("A2 storage", why));
+        }
+        self.note(node, &format!("cannot write: {why}"));
+        self.nodes[node].waiting.clear();
+        let life = self.nodes[node].life;
+        let at = self.time + 1 + self.draw.below(2_000);
+        self.at(at, What::Exit { node, life });
+        self.with_server(node, |server, _| server.storage_failed(why))
     }
 
     fn stop(&mut self, node: usize, power: bool) {
@@ -292,7 +522,7 @@ impl World {
                 connection.open[node] = false;
             }
             // A killed process' sockets are reset; a machine without power says nothing.
-            if !power && !self.network.partitioned {
+            if !power && !self.network.blocked[1 - node] {
                 let at = self.time + 1 + self.draw.below(self.plan.delay);
                 self.at(at, What::Down { conn, node: 1 - node });
             }
@@ -303,27 +533,19 @@ impl World {
 
     fn heal(&mut self) -> Result<(), Violation> {
         self.history.note(self.time, "world", format_args!("faults end"));
-        self.network.partitioned = false;
+        self.network.blocked = [false, false];
         self.redeliver();
         self.plan.loss = 0;
         self.plan.duplicates = 0;
-        self.queue.retain(|_, what| {
-            !matches!(
-                what,
-                What::PowerCut { .. }
-                    | What::Kill { .. }
-                    | What::Pause { .. }
-                    | What::VolumeLoss { .. }
-                    | What::Stall { .. }
-                    | What::LinkCut
-                    | What::Partition
-            )
-        });
+        self.queue.retain(|_, what| !what.is_fault());
         for node in 0..2 {
             self.nodes[node].stalled_until = 0;
+            self.nodes[node].frozen_until = self.nodes[node].frozen_until.min(self.time + 1);
+            self.nodes[node].fill(None);
             if self.nodes[node].server.is_none() {
-                self.start(node, false)?;
+                self.happen(What::Start { node })?;
             }
+            self.configure(node, self.version)?;
         }
         Ok(())
     }
@@ -348,6 +570,8 @@ impl World {
             && let Some(batch) = server.take_batch()
         {
             states.push(server.endpoint().record().state);
+            let stamp = server.endpoint().record().stamp;
+            self.nodes[node].stamps.push((batch.last, stamp));
             self.nodes[node].entered.extend(states.into_iter().map(|state| (batch.last, state)));
             self.nodes[node].waiting.push(batch);
         }
@@ -404,9 +628,11 @@ impl World {
     fn pump_link(&mut self, node: usize, conn: ConnId) -> Result<(), Violation> {
         let now = self.nodes[node].now(self.time);
         let mut buffer = [0; 4096];
+        // A socket takes what it has room for.
+        let room = if self.plan.rough { 16 + self.draw.below(2_048) as usize } else { buffer.len() };
         loop {
             let Some(server) = &mut self.nodes[node].server else { return Ok(()) };
-            let len = server.poll_link(now, conn, &mut buffer);
+            let len = server.poll_link(now, conn, &mut buffer[..room]);
             if len == 0 {
                 return Ok(());
             }
@@ -433,11 +659,12 @@ impl World {
     }
 
     fn commit(&mut self, node: usize) -> Result<(), Violation> {
-        let time = self.time;
         if self.nodes[node].committing || self.nodes[node].waiting.is_empty() {
             return Ok(());
         }
-        self.nodes[node].append().map_err(|what| Violation { invariant: "I4 durable", time, what })?;
+        if let Err(why) = self.nodes[node].append() {
+            return self.storage_failed(node, why);
+        }
         let done = (self.time + 1 + self.draw.below(self.plan.commit)).max(self.nodes[node].stalled_until);
         let life = self.nodes[node].life;
         self.at(done, What::Committed { node, life });
@@ -449,12 +676,15 @@ impl World {
             return Ok(());
         }
         let time = self.time;
-        let upto =
-            self.nodes[node].sync().map_err(|what| Violation { invariant: "I4 durable", time, what })?;
+        let upto = match self.nodes[node].sync() {
+            Ok(upto) => upto,
+            Err(why) => return self.storage_failed(node, why),
+        };
         let entered = std::mem::take(&mut self.nodes[node].entered);
         for (lsn, state) in entered {
             if lsn <= upto {
                 self.checker.state_on_disk(node, state);
+                self.nodes[node].state_on_disk = state;
                 if matches!(state, State::PartnerDown | State::RecoverDone | State::Normal) {
                     self.nodes[node].amnesic = false;
                     self.nodes[node].synced = true;
@@ -463,7 +693,7 @@ impl World {
                 self.nodes[node].entered.push((lsn, state));
             }
         }
-        self.checker.committed(time, &self.nodes)?;
+        self.checker.committed(time, &mut self.nodes)?;
         self.with_server(node, |server, now| server.durable(now, upto))
     }
 
@@ -471,13 +701,13 @@ impl World {
         if self.nodes[node].life != life {
             return Ok(());
         }
-        if self.network.partitioned || self.nodes[1 - node].server.is_none() {
+        if !self.network.is_whole() || self.nodes[1 - node].server.is_none() {
             return self.with_server(node, |server, now| server.dial_failed(now, "unreachable".to_owned()));
         }
         let conn = self.network.open();
         self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("connects: {conn:?}"));
         self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Up))?;
-        self.with_server(1 - node, |server, now| server.link(now, conn, LinkEvent::Up))
+        self.happen(What::Up { conn, node: 1 - node })
     }
 
     /// A reply leaves a server.
@@ -497,7 +727,7 @@ impl World {
             else {
                 return Err(self.violation("RFC 2131", "an ACK to nothing".to_owned()));
             };
-            let ack = Ack { node, client: client as u64, hardware, answer: &answer, requested_at };
+            let ack = Ack { node, client: &self.clients[client], answer: &answer, requested_at };
             self.checker.ack(self.time, &self.nodes, ack)?;
         }
         if matches!(reply.to, Destination::Unicast { port: 67, .. })
@@ -534,7 +764,7 @@ impl World {
         if matches!(sent.kind, "RELEASE" | "DECLINE")
             && let Some(address) = address_given_up(&sent.bytes)
         {
-            self.checker.given_up(address, client as u64);
+            self.checker.given_up(self.time, address, self.clients[client].identity);
         }
         let relayed = sent.bytes.get(24..28).is_some_and(|giaddr| giaddr != [0; 4]);
         for node in 0..2 {
@@ -572,8 +802,10 @@ impl World {
                 let at = self.time + self.draw.below(8_000);
                 self.at(at, What::Down { conn, node });
             }
-            if let Some(connection) = self.network.connections.get_mut(&conn) {
-                // What was under way is lost at any octet.
+            if self.plan.rough {
+                let kept = [self.draw.below(2_000), self.draw.below(2_000)];
+                self.network.kill(conn, kept);
+            } else if let Some(connection) = self.network.connections.get_mut(&conn) {
                 connection.to = Default::default();
             }
         }
@@ -606,12 +838,26 @@ impl World {
                 (plan.pauses, |node| What::Pause { node }),
                 (plan.volume_losses, |node| What::VolumeLoss { node }),
                 (plan.stalls, |node| What::Stall { node }),
+                (plan.rot, |node| What::Rot { node }),
+                (plan.disk_failures, |node| What::DiskFailure { node }),
+                (plan.full_disks, |node| What::DiskFull { node }),
+                (plan.freezes, |node| What::Freeze { node }),
+                (plan.clock_steps, |node| What::ClockStep { node }),
             ] {
                 let mut at = self.pause_between(mean);
                 while at < length {
                     self.at(at, make(node));
                     at = at.saturating_add(self.pause_between(mean));
                 }
+            }
+        }
+        for (mean, make) in
+            [(plan.changes, (|| What::Change) as fn() -> What), (plan.double_losses, || What::DoubleLoss)]
+        {
+            let mut at = self.pause_between(mean);
+            while at < length {
+                self.at(at, make());
+                at = at.saturating_add(self.pause_between(mean));
             }
         }
         let mut at = self.pause_between(plan.link_cuts);

@@ -1,0 +1,203 @@
+//! Proof that the checkers bite: each is shown a healthy pair and then one bad thing.
+
+use std::net::Ipv4Addr;
+
+use api::identity::State;
+use api::time::{Seconds, UnixTime};
+use failover::wire::{BindingAck, BindingUpdate, Frame, Message, StateMessage};
+use leases::lease::{Lease, Status, Sync};
+
+use super::World;
+use crate::check::{Ack, Checker, Violation};
+use crate::client::Answer;
+use crate::plan::Plan;
+
+const PRIMARY: usize = 0;
+const SECONDARY: usize = 1;
+
+/// A pair without faults and its clients, after two minutes.
+fn healthy() -> World {
+    let basic = Plan::basic(1);
+    let plan = Plan {
+        clients: 8,
+        pool: 20,
+        lease: 60,
+        mclt: 20,
+        loss: 0,
+        duplicates: 0,
+        power_cuts: 0,
+        kills: 0,
+        link_cuts: 0,
+        volume_losses: 0,
+        stalls: 0,
+        pauses: 0,
+        skew: 0,
+        ..basic
+    };
+    let mut world = World::new(plan, false);
+    world.begin().expect("both start");
+    world.play(120_000).expect("nothing is wrong");
+    // A moment in which both may answer.
+    while world.nodes.iter().any(|node| {
+        let promise = node.server.as_ref().map(server::Server::durable_promise);
+        promise.is_none_or(|promise| promise < node.now(world.time).wall)
+    }) {
+        let next = world.time + 100;
+        world.play(next).expect("nothing is wrong");
+    }
+    world
+}
+
+/// A lease on the disk of a node, with the number of its client.
+fn some_lease(world: &World, node: usize) -> (Lease, usize) {
+    let found = world.nodes[node].durable.values().find_map(|lease| {
+        let client = world.clients.iter().position(|client| client.holds(lease))?;
+        (lease.status == Status::Active).then(|| (lease.clone(), client))
+    });
+    found.expect("somebody has a lease")
+}
+
+fn acknowledge(
+    world: &mut World,
+    node: usize,
+    client: usize,
+    address: Ipv4Addr,
+    seconds: u32,
+) -> Option<Violation> {
+    let server = world.nodes[node].address;
+    let answer = Answer { kind: 5, xid: 1, address, server, lease: seconds, t1: 1, t2: 2 };
+    let ack = Ack { node, client: &world.clients[client], answer: &answer, requested_at: world.time };
+    world.checker.ack(world.time, &world.nodes, ack).err()
+}
+
+fn says(world: &mut World, node: usize, xid: u32, message: Message) -> Option<Violation> {
+    let frame = Frame { time: 0, xid, message };
+    world.checker.leaves(world.time, &world.nodes, node, 1, &frame).err()
+}
+
+#[track_caller]
+fn bites(violation: Option<Violation>, invariant: &str) {
+    let violation = violation.expect("a violation");
+    assert!(violation.invariant.starts_with(invariant), "{violation}");
+}
+
+#[test]
+fn nothing_is_wrong_with_a_healthy_pair() {
+    let mut world = healthy();
+    let (lease, client) = some_lease(&world, PRIMARY);
+    assert_eq!(acknowledge(&mut world, PRIMARY, client, lease.address, 1), None);
+    assert_eq!(world.checker.committed(world.time, &mut world.nodes), Ok(()));
+}
+
+#[test]
+fn i1_bites_when_an_address_is_given_to_a_second_client() {
+    let mut world = healthy();
+    let (lease, client) = some_lease(&world, PRIMARY);
+    bites(acknowledge(&mut world, PRIMARY, (client + 1) % 8, lease.address, 60), "I1");
+}
+
+#[test]
+fn i2_bites_when_a_grant_leads_by_more_than_the_partner_waits() {
+    let mut world = healthy();
+    let (mut lease, client) = some_lease(&world, PRIMARY);
+    lease.held_until = UnixTime::INFINITE;
+    let address = lease.address;
+    world.nodes[PRIMARY].durable.insert(address, lease);
+    bites(acknowledge(&mut world, PRIMARY, client, address, 100_000), "I2");
+}
+
+#[test]
+fn i3_bites_when_an_address_is_free_for_both() {
+    let mut world = healthy();
+    let address = Ipv4Addr::new(10, 0, 0, 10);
+    let free = |status| Lease { status, sync: Sync::Agreed, ..Lease::new(address) };
+    world.nodes[PRIMARY].durable.insert(address, free(Status::Free));
+    world.nodes[SECONDARY].durable.insert(address, free(Status::Backup));
+    bites(world.checker.committed(world.time, &mut world.nodes).err(), "I3");
+}
+
+#[test]
+fn i4_bites_when_an_ack_leaves_before_its_lease_is_on_disk() {
+    let mut world = healthy();
+    let (lease, client) = some_lease(&world, PRIMARY);
+    world.nodes[PRIMARY].durable.remove(&lease.address);
+    bites(acknowledge(&mut world, PRIMARY, client, lease.address, 60), "I4");
+}
+
+#[test]
+fn i4_bites_when_an_ack_says_more_than_the_disk() {
+    let mut world = healthy();
+    let (lease, client) = some_lease(&world, PRIMARY);
+    bites(acknowledge(&mut world, PRIMARY, client, lease.address, 100_000), "I4");
+}
+
+#[test]
+fn i4_bites_when_a_state_is_announced_before_it_is_on_disk() {
+    let mut world = healthy();
+    let state =
+        StateMessage { state: State::PotentialConflict, startup: false, since: 0, extensions: Vec::new() };
+    bites(says(&mut world, PRIMARY, 1, Message::State(state)), "I4");
+}
+
+#[test]
+fn i4_bites_when_an_update_is_sent_or_accepted_before_it_is_on_disk() {
+    let mut world = healthy();
+    let (lease, _) = some_lease(&world, PRIMARY);
+    let update = BindingUpdate {
+        address: Some(lease.address),
+        status: Some(Status::Active),
+        client_id: None,
+        hardware: None,
+        lease_expiry: None,
+        potential_expiry: Some((lease.sent_potential + Seconds(1000)).get()),
+        starts: None,
+        cltt: None,
+        flags: leases::lease::Flags::default(),
+        request_options: None,
+        reply_options: None,
+    };
+    bites(says(&mut world, PRIMARY, 7, Message::BndUpd(vec![update])), "I4");
+    let ack = BindingAck { address: lease.address, reject: None, client_id: None, potential_expiry: None };
+    bites(says(&mut world, SECONDARY, 7, Message::BndAck(vec![ack])), "I4");
+}
+
+#[test]
+fn i5_bites_when_a_promise_becomes_smaller() {
+    let mut world = healthy();
+    let (lease, _) = some_lease(&world, PRIMARY);
+    let shorter = Lease { held_until: UnixTime::ZERO, ..lease };
+    let mut body = Vec::new();
+    shorter.encode(&mut body);
+    let entry = leases::log::Entry { kind: leases::log::Entry::LEASE, body };
+    world.nodes[PRIMARY].note_durable(&[entry]).expect("it can be read");
+    bites(world.checker.committed(world.time, &mut world.nodes).err(), "I5");
+}
+
+#[test]
+fn i8_bites_while_the_tables_or_states_differ() {
+    let mut world = healthy();
+    world.calm = true;
+    let rest = world.time + 10_000;
+    world.play(rest).expect("nothing is wrong");
+    let pools = world.pools();
+    while Checker::difference(&world.nodes, &pools).is_some() {
+        let next = world.time + 1_000;
+        assert!(next < rest + 200_000, "it does not come to rest");
+        world.play(next).expect("nothing is wrong");
+    }
+    world.stop(SECONDARY, false);
+    let later = world.time + 10_000;
+    world.play(later).expect("nothing is wrong");
+    assert!(Checker::difference(&world.nodes, &pools).is_some());
+}
+
+#[test]
+fn i10_bites_when_a_server_answers_that_must_be_silent() {
+    let mut world = healthy();
+    let (lease, client) = some_lease(&world, PRIMARY);
+    world.stop(PRIMARY, false);
+    bites(acknowledge(&mut world, PRIMARY, client, lease.address, 1), "I10");
+    world.start(PRIMARY, false).expect("it starts");
+    // It seeks its partner.
+    bites(acknowledge(&mut world, PRIMARY, client, lease.address, 1), "I10");
+}

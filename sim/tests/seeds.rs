@@ -1,0 +1,57 @@
+//! Seeds within the ordinary tests, and what makes them worth playing: a seed is one history, and a fault
+//! outside of what the servers can bear is seen.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sim::{Plan, Violation, World};
+
+fn play(plan: Plan) -> Result<u64, Violation> {
+    World::new(plan, false).run().map(|outcome| outcome.hash)
+}
+
+#[test]
+fn seeds_hold() {
+    let next = AtomicU64::new(1);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed > SEEDS {
+                        return;
+                    }
+                    if let Err(violation) = play(Plan::of(seed)) {
+                        panic!("seed {seed}: {violation}; replay with: cargo run -p sim -- --replay {seed}");
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_seed_is_one_history_in_any_thread() {
+    for seed in 1..=8 {
+        let here = play(Plan::of(seed)).expect("it holds");
+        let there = std::thread::spawn(move || play(Plan::of(seed))).join().expect("no panic");
+        assert_eq!(Ok(here), there, "seed {seed}");
+        assert_ne!(Ok(here), play(Plan::of(seed + 1000)), "seed {seed}");
+    }
+}
+
+#[test]
+fn clocks_that_jump_beyond_the_bound_are_seen_to_break_promises() {
+    // A server whose clock leaps ahead ends leases early. The checker must see it in one of these worlds.
+    let leaping = |seed| Plan {
+        clock_steps: 60_000,
+        clock_bound: 120_000,
+        pool: 8,
+        clients: 24,
+        length: 900_000,
+        ..Plan::basic(seed)
+    };
+    assert!((1..200).any(|seed| play(leaping(seed)).is_err()));
+}
+
+/// As many as a person waits for.
+const SEEDS: u64 = 500;
