@@ -1,5 +1,7 @@
 //! The world of a seed: time, events, and what connects servers, clients and checkers.
 
+mod event;
+mod faults;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,7 @@ use crate::history::History;
 use crate::network::Network;
 use crate::node::{BASE, NoStart, Node};
 use crate::plan::Plan;
+use crate::world::event::What;
 
 /// What a seed came to.
 #[derive(Clone, Debug)]
@@ -31,77 +34,6 @@ pub struct Outcome {
     pub states: BTreeMap<State, u64>,
     /// Milliseconds of virtual time.
     pub time: u64,
-}
-
-/// Something that will happen.
-#[derive(Debug)]
-enum What {
-    Tick { node: usize, life: u64 },
-    Committed { node: usize, life: u64 },
-    Packet { node: usize, client: usize, bytes: Vec<u8>, destination: Ipv4Addr, source: Ipv4Addr },
-    Reply { client: usize, bytes: Vec<u8> },
-    Bytes { conn: ConnId, to: usize },
-    Down { conn: ConnId, node: usize },
-    Dial { node: usize, life: u64 },
-    Up { conn: ConnId, node: usize },
-    Configure { node: usize, version: u64 },
-    Exit { node: usize, life: u64 },
-    Wake { client: usize, turn: u64 },
-    PowerCut { node: usize },
-    Kill { node: usize },
-    Pause { node: usize },
-    VolumeLoss { node: usize },
-    DoubleLoss,
-    Rot { node: usize },
-    DiskFailure { node: usize },
-    DiskFull { node: usize },
-    DiskFreed { node: usize },
-    Freeze { node: usize },
-    ClockStep { node: usize },
-    Change,
-    Start { node: usize },
-    Stall { node: usize },
-    LinkCut,
-    Partition,
-    Heal,
-}
-
-impl What {
-    /// The node whose process must run for this to happen.
-    fn process(&self) -> Option<usize> {
-        match self {
-            Self::Tick { node, .. }
-            | Self::Committed { node, .. }
-            | Self::Packet { node, .. }
-            | Self::Down { node, .. }
-            | Self::Dial { node, .. }
-            | Self::Up { node, .. }
-            | Self::Configure { node, .. }
-            | Self::Bytes { to: node, .. } => Some(*node),
-            _ => None,
-        }
-    }
-
-    /// Whether it is a fault that ends with all others.
-    fn is_fault(&self) -> bool {
-        matches!(
-            self,
-            Self::PowerCut { .. }
-                | Self::Kill { .. }
-                | Self::Pause { .. }
-                | Self::VolumeLoss { .. }
-                | Self::DoubleLoss
-                | Self::Rot { .. }
-                | Self::DiskFailure { .. }
-                | Self::DiskFull { .. }
-                | Self::Freeze { .. }
-                | Self::ClockStep { .. }
-                | Self::Change
-                | Self::Stall { .. }
-                | Self::LinkCut
-                | Self::Partition
-        )
-    }
 }
 
 /// The world of a seed.
@@ -263,6 +195,12 @@ impl World {
                     self.nodes[node].role.as_str(),
                     format_args!("hears client {client}"),
                 );
+                // Of two clients with one name, one may renew while the release of the other is on its way.
+                if self.clients[client].is_twin
+                    && let Some(address) = address_given_up(&bytes)
+                {
+                    self.checker.given_up(self.time, address, self.clients[client].identity);
+                }
                 let meta = RxMeta { source, destination };
                 self.with_server(node, |server, now| server.packet(now, &meta, &bytes))?;
             }
@@ -437,117 +375,8 @@ impl World {
         }
     }
 
-    /// Whether a start finds the newest configuration; nothing is drawn where it never changes.
-    fn draw_if_changing(&mut self) -> bool {
-        self.version > 0 && self.draw.coin()
-    }
-
     fn note(&mut self, node: usize, what: &str) {
         self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("{what}"));
-    }
-
-    fn configure(&mut self, node: usize, version: u64) -> Result<(), Violation> {
-        if version <= self.nodes[node].version || self.nodes[node].server.is_none() {
-            return Ok(());
-        }
-        self.nodes[node].version = version;
-        let (manifest, config) = self.plan.pair(version);
-        let command = Command::Configure(Box::new((manifest, config)));
-        self.with_server(node, |server, now| server.command(now, CommandId(2), command))
-    }
-
-    /// Whether a node may lose what it has: the other must have all the pair's data.
-    fn may_lose(&self, node: usize) -> bool {
-        let [node, other] = [&self.nodes[node], &self.nodes[1 - node]];
-        // What was granted in PartnerDown is known to one server alone.
-        let alone = node.state_on_disk == State::PartnerDown;
-        !other.amnesic && other.synced && !other.rotten && !node.amnesic && !alone
-    }
-
-    fn rot(&mut self, node: usize) {
-        if self.nodes[node].server.is_some() && self.may_lose(node) {
-            self.stop(node, true);
-            let mut draw = self.draw.clone();
-            if self.nodes[node].rot(&mut draw) {
-                self.note(node, "has a bit that flipped on its disk");
-            }
-            self.draw = draw;
-        }
-    }
-
-    /// Both volumes are lost, and the clients begin anew: what they were promised before is known to
-    /// nobody, which the hold of §8 after a double loss is for.
-    fn lose_both(&mut self) {
-        self.history.note(self.time, "world", format_args!("loses both volumes"));
-        for node in 0..2 {
-            self.stop(node, true);
-            self.nodes[node].lose_volume();
-        }
-        self.checker.forget();
-        self.queue.retain(|_, what| !matches!(what, What::Reply { .. } | What::Packet { .. }));
-        for client in 0..self.clients.len() {
-            self.clients[client].forget();
-            self.sent[client].clear();
-            let at = self.time + 1_000 + self.draw.below(60_000);
-            self.wake_at(client, at);
-        }
-    }
-
-    /// A write or sync failed: if that was planned, the process says so to the server and ends soon.
-    fn storage_failed(&mut self, node: usize, why: String) -> Result<(), Violation> {
-        let planned = self.nodes[node].failing || self.nodes[node].full;
-        if !planned {
-            return Err(self.violation("A2 storage", why));
-        }
-        self.note(node, &format!("cannot write: {why}"));
-        self.nodes[node].waiting.clear();
-        let life = self.nodes[node].life;
-        let at = self.time + 1 + self.draw.below(2_000);
-        self.at(at, What::Exit { node, life });
-        self.with_server(node, |server, _| server.storage_failed(why))
-    }
-
-    fn stop(&mut self, node: usize, power: bool) {
-        if self.nodes[node].server.is_none() {
-            return;
-        }
-        self.checker.ended(node);
-        let how = if power { "loses power" } else { "is killed" };
-        self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("{how}"));
-        let mut draw = self.draw.clone();
-        self.nodes[node].stop(power.then_some(&mut draw));
-        self.draw = draw;
-        for conn in self.network.open_at(node) {
-            if let Some(connection) = self.network.connections.get_mut(&conn) {
-                connection.open[node] = false;
-            }
-            // A killed process' sockets are reset; a machine without power says nothing.
-            if !power && !self.network.blocked[1 - node] {
-                let at = self.time + 1 + self.draw.below(self.plan.delay);
-                self.at(at, What::Down { conn, node: 1 - node });
-            }
-        }
-        let back = self.time + 500 + self.draw.below(120_000);
-        self.at(back, What::Start { node });
-    }
-
-    fn heal(&mut self) -> Result<(), Violation> {
-        self.history.note(self.time, "world", format_args!("faults end"));
-        self.network.blocked = [false, false];
-        self.redeliver();
-        self.plan.loss = 0;
-        self.plan.duplicates = 0;
-        self.queue.retain(|_, what| !what.is_fault());
-        for node in 0..2 {
-            self.nodes[node].stalled_until = 0;
-            self.nodes[node].frozen_until = self.nodes[node].frozen_until.min(self.time + 1);
-            self.nodes[node].fill(None);
-            if self.nodes[node].server.is_none() {
-                self.happen(What::Start { node })?;
-            }
-            self.configure(node, self.version)?;
-        }
-        Ok(())
     }
 
     /// Calls a server and carries out everything that follows, as the process around it would.
@@ -761,9 +590,7 @@ impl World {
         while self.sent[client].len() > 64 {
             self.sent[client].pop_first();
         }
-        if matches!(sent.kind, "RELEASE" | "DECLINE")
-            && let Some(address) = address_given_up(&sent.bytes)
-        {
+        if let Some(address) = address_given_up(&sent.bytes) {
             self.checker.given_up(self.time, address, self.clients[client].identity);
         }
         let relayed = sent.bytes.get(24..28).is_some_and(|giaddr| giaddr != [0; 4]);
@@ -796,88 +623,6 @@ impl World {
         }
     }
 
-    fn close_all(&mut self) {
-        for conn in self.network.connections.keys().copied().collect::<Vec<_>>() {
-            for node in 0..2 {
-                let at = self.time + self.draw.below(8_000);
-                self.at(at, What::Down { conn, node });
-            }
-            if self.plan.rough {
-                let kept = [self.draw.below(2_000), self.draw.below(2_000)];
-                self.network.kill(conn, kept);
-            } else if let Some(connection) = self.network.connections.get_mut(&conn) {
-                connection.to = Default::default();
-            }
-        }
-    }
-
-    fn redeliver(&mut self) {
-        for conn in self.network.connections.keys().copied().collect::<Vec<_>>() {
-            for to in 0..2 {
-                let at = self.time + 1;
-                self.at(at, What::Bytes { conn, to });
-            }
-            // The far end of a machine that lost power answers with a reset once it is reached.
-            let half_open = self.network.connections.get(&conn).map(|connection| connection.open);
-            if let Some([primary, secondary]) = half_open
-                && primary != secondary
-            {
-                let node = usize::from(secondary);
-                self.at(self.time + 2, What::Down { conn, node });
-            }
-        }
-    }
-
-    fn schedule_faults(&mut self) {
-        let plan = self.plan.clone();
-        let length = plan.length;
-        for node in 0..2 {
-            for (mean, make) in [
-                (plan.power_cuts, (|node| What::PowerCut { node }) as fn(usize) -> What),
-                (plan.kills, |node| What::Kill { node }),
-                (plan.pauses, |node| What::Pause { node }),
-                (plan.volume_losses, |node| What::VolumeLoss { node }),
-                (plan.stalls, |node| What::Stall { node }),
-                (plan.rot, |node| What::Rot { node }),
-                (plan.disk_failures, |node| What::DiskFailure { node }),
-                (plan.full_disks, |node| What::DiskFull { node }),
-                (plan.freezes, |node| What::Freeze { node }),
-                (plan.clock_steps, |node| What::ClockStep { node }),
-            ] {
-                let mut at = self.pause_between(mean);
-                while at < length {
-                    self.at(at, make(node));
-                    at = at.saturating_add(self.pause_between(mean));
-                }
-            }
-        }
-        for (mean, make) in
-            [(plan.changes, (|| What::Change) as fn() -> What), (plan.double_losses, || What::DoubleLoss)]
-        {
-            let mut at = self.pause_between(mean);
-            while at < length {
-                self.at(at, make());
-                at = at.saturating_add(self.pause_between(mean));
-            }
-        }
-        let mut at = self.pause_between(plan.link_cuts);
-        while at < length {
-            if self.draw.coin() {
-                self.at(at, What::LinkCut);
-            } else {
-                self.at(at, What::Partition);
-                at += 1 + self.draw.below(90_000);
-                self.at(at, What::Heal);
-            }
-            at = at.saturating_add(self.pause_between(plan.link_cuts));
-        }
-    }
-
-    /// Time to the next fault of a kind; for ever if the mean is zero.
-    fn pause_between(&mut self, mean: u64) -> u64 {
-        if mean == 0 { u64::MAX } else { 1 + self.draw.below(2 * mean) }
-    }
-
     fn schedule_tick(&mut self, node: usize) {
         let base = 1_000_000 * (node as u64 + 1);
         let Some(deadline) = self.nodes[node].server.as_ref().and_then(server::Server::next_deadline) else {
@@ -907,8 +652,12 @@ impl World {
     }
 }
 
-/// The address of a RELEASE (ciaddr) or DECLINE (option 50).
+/// The address of a RELEASE (ciaddr) or DECLINE (option 50); `None` for any other message.
 fn address_given_up(bytes: &[u8]) -> Option<Ipv4Addr> {
+    // Clients say their message's type first.
+    if !matches!(bytes.get(240..243), Some([53, 1, 4 | 7])) {
+        return None;
+    }
     let octets =
         |at: usize| bytes.get(at..at + 4).map(|four| Ipv4Addr::new(four[0], four[1], four[2], four[3]));
     let ciaddr = octets(12)?;

@@ -1,0 +1,201 @@
+//! Faults: when they come, and what they do.
+
+use api::identity::State;
+use server::{Command, CommandId};
+
+use crate::check::Violation;
+use crate::world::World;
+use crate::world::event::What;
+
+impl World {
+    /// Whether a start finds the newest configuration; nothing is drawn where it never changes.
+    pub(super) fn draw_if_changing(&mut self) -> bool {
+        self.version > 0 && self.draw.coin()
+    }
+
+    pub(super) fn configure(&mut self, node: usize, version: u64) -> Result<(), Violation> {
+        if version <= self.nodes[node].version || self.nodes[node].server.is_none() {
+            return Ok(());
+        }
+        self.nodes[node].version = version;
+        let (manifest, config) = self.plan.pair(version);
+        let command = Command::Configure(Box::new((manifest, config)));
+        self.with_server(node, |server, now| server.command(now, CommandId(2), command))
+    }
+
+    /// Whether a node may lose what it has: the other must have all the pair's data.
+    pub(super) fn may_lose(&self, node: usize) -> bool {
+        let [node, other] = [&self.nodes[node], &self.nodes[1 - node]];
+        // What was granted in PartnerDown is known to one server alone.
+        let alone = node.state_on_disk == State::PartnerDown;
+        !other.amnesic && other.synced && !other.rotten && !node.amnesic && !alone
+    }
+
+    pub(super) fn rot(&mut self, node: usize) {
+        if self.nodes[node].server.is_some() && self.may_lose(node) {
+            self.stop(node, true);
+            let mut draw = self.draw.clone();
+            if self.nodes[node].rot(&mut draw) {
+                self.note(node, "has a bit that flipped on its disk");
+            }
+            self.draw = draw;
+        }
+    }
+
+    /// Both volumes are lost, and the clients begin anew: what they were promised before is known to
+    /// nobody, which the hold of §8 after a double loss is for.
+    pub(super) fn lose_both(&mut self) {
+        self.history.note(self.time, "world", format_args!("loses both volumes"));
+        for node in 0..2 {
+            self.stop(node, true);
+            self.nodes[node].lose_volume();
+        }
+        self.checker.forget();
+        self.queue.retain(|_, what| !matches!(what, What::Reply { .. } | What::Packet { .. }));
+        for client in 0..self.clients.len() {
+            self.clients[client].forget();
+            self.sent[client].clear();
+            let at = self.time + 1_000 + self.draw.below(60_000);
+            self.wake_at(client, at);
+        }
+    }
+
+    /// A write or sync failed: if that was planned, the process says so to the server and ends soon.
+    pub(super) fn storage_failed(&mut self, node: usize, why: String) -> Result<(), Violation> {
+        let planned = self.nodes[node].failing || self.nodes[node].full;
+        if !planned {
+            return Err(self.violation("A2 storage", why));
+        }
+        self.note(node, &format!("cannot write: {why}"));
+        self.nodes[node].waiting.clear();
+        let life = self.nodes[node].life;
+        let at = self.time + 1 + self.draw.below(2_000);
+        self.at(at, What::Exit { node, life });
+        self.with_server(node, |server, _| server.storage_failed(why))
+    }
+
+    pub(super) fn stop(&mut self, node: usize, power: bool) {
+        if self.nodes[node].server.is_none() {
+            return;
+        }
+        self.checker.ended(node);
+        let how = if power { "loses power" } else { "is killed" };
+        self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("{how}"));
+        let mut draw = self.draw.clone();
+        self.nodes[node].stop(power.then_some(&mut draw));
+        self.draw = draw;
+        for conn in self.network.open_at(node) {
+            if let Some(connection) = self.network.connections.get_mut(&conn) {
+                connection.open[node] = false;
+            }
+            // A killed process' sockets are reset; a machine without power says nothing.
+            if !power && !self.network.blocked[1 - node] {
+                let at = self.time + 1 + self.draw.below(self.plan.delay);
+                self.at(at, What::Down { conn, node: 1 - node });
+            }
+        }
+        let back = self.time + 500 + self.draw.below(120_000);
+        self.at(back, What::Start { node });
+    }
+
+    pub(super) fn heal(&mut self) -> Result<(), Violation> {
+        self.history.note(self.time, "world", format_args!("faults end"));
+        self.network.blocked = [false, false];
+        self.redeliver();
+        self.plan.loss = 0;
+        self.plan.duplicates = 0;
+        self.queue.retain(|_, what| !what.is_fault());
+        for node in 0..2 {
+            self.nodes[node].stalled_until = 0;
+            self.nodes[node].frozen_until = self.nodes[node].frozen_until.min(self.time + 1);
+            self.nodes[node].fill(None);
+            if self.nodes[node].server.is_none() {
+                self.happen(What::Start { node })?;
+            }
+            self.configure(node, self.version)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn close_all(&mut self) {
+        for conn in self.network.connections.keys().copied().collect::<Vec<_>>() {
+            for node in 0..2 {
+                let at = self.time + self.draw.below(8_000);
+                self.at(at, What::Down { conn, node });
+            }
+            if self.plan.rough {
+                let kept = [self.draw.below(2_000), self.draw.below(2_000)];
+                self.network.kill(conn, kept);
+            } else if let Some(connection) = self.network.connections.get_mut(&conn) {
+                connection.to = Default::default();
+            }
+        }
+    }
+
+    pub(super) fn redeliver(&mut self) {
+        for conn in self.network.connections.keys().copied().collect::<Vec<_>>() {
+            for to in 0..2 {
+                let at = self.time + 1;
+                self.at(at, What::Bytes { conn, to });
+            }
+            // The far end of a machine that lost power answers with a reset once it is reached.
+            let half_open = self.network.connections.get(&conn).map(|connection| connection.open);
+            if let Some([primary, secondary]) = half_open
+                && primary != secondary
+            {
+                let node = usize::from(secondary);
+                self.at(self.time + 2, What::Down { conn, node });
+            }
+        }
+    }
+
+    pub(super) fn schedule_faults(&mut self) {
+        let plan = self.plan.clone();
+        let length = plan.length;
+        for node in 0..2 {
+            for (mean, make) in [
+                (plan.power_cuts, (|node| What::PowerCut { node }) as fn(usize) -> What),
+                (plan.kills, |node| What::Kill { node }),
+                (plan.pauses, |node| What::Pause { node }),
+                (plan.volume_losses, |node| What::VolumeLoss { node }),
+                (plan.stalls, |node| What::Stall { node }),
+                (plan.rot, |node| What::Rot { node }),
+                (plan.disk_failures, |node| What::DiskFailure { node }),
+                (plan.full_disks, |node| What::DiskFull { node }),
+                (plan.freezes, |node| What::Freeze { node }),
+                (plan.clock_steps, |node| What::ClockStep { node }),
+            ] {
+                let mut at = self.pause_between(mean);
+                while at < length {
+                    self.at(at, make(node));
+                    at = at.saturating_add(self.pause_between(mean));
+                }
+            }
+        }
+        for (mean, make) in
+            [(plan.changes, (|| What::Change) as fn() -> What), (plan.double_losses, || What::DoubleLoss)]
+        {
+            let mut at = self.pause_between(mean);
+            while at < length {
+                self.at(at, make());
+                at = at.saturating_add(self.pause_between(mean));
+            }
+        }
+        let mut at = self.pause_between(plan.link_cuts);
+        while at < length {
+            if self.draw.coin() {
+                self.at(at, What::LinkCut);
+            } else {
+                self.at(at, What::Partition);
+                at += 1 + self.draw.below(90_000);
+                self.at(at, What::Heal);
+            }
+            at = at.saturating_add(self.pause_between(plan.link_cuts));
+        }
+    }
+
+    /// Time to the next fault of a kind; for ever if the mean is zero.
+    pub(super) fn pause_between(&mut self, mean: u64) -> u64 {
+        if mean == 0 { u64::MAX } else { 1 + self.draw.below(2 * mean) }
+    }
+}
