@@ -218,6 +218,30 @@ impl Checker {
         Ok(())
     }
 
+    /// A node entered Normal: from here on the partner, were it alone, would wait for every lease here, those
+    /// granted in PartnerDown included (H-9).
+    pub(crate) fn in_normal(&self, time: u64, nodes: &[Node; 2], node: usize) -> Result<(), Violation> {
+        let (mine, partner) = (&nodes[node], &nodes[1 - node]);
+        let Some(server) = mine.server.as_ref().filter(|_| !partner.amnesic) else { return Ok(()) };
+        let now = mine.now(time).wall;
+        let slack =
+            server.max_lead().for_waits().get() + 2 + u32::try_from(self.tolerance / 1000).unwrap_or(0);
+        for lease in mine.durable.values().filter(|lease| lease.status == Status::Active) {
+            let known = partner
+                .durable
+                .get(&lease.address)
+                .map_or(UnixTime::ZERO, |theirs| theirs.latest_promise().max(theirs.received_potential));
+            if lease.held_until > known.max(now) + api::time::Seconds(slack) {
+                let what = format!(
+                    "the {} enters Normal with {} held until {}, of which its partner knows until {known}",
+                    mine.role, lease.address, lease.held_until
+                );
+                return Err(Violation { invariant: "I2 lead", time, what });
+            }
+        }
+        Ok(())
+    }
+
     /// A node has this state on its disk.
     pub(crate) fn state_on_disk(&mut self, node: usize, state: State) {
         self.announced[node].insert(state);

@@ -512,6 +512,9 @@ impl World {
         let entered = std::mem::take(&mut self.nodes[node].entered);
         for (lsn, state) in entered {
             if lsn <= upto {
+                if state == State::Normal && self.nodes[node].state_on_disk != State::Normal {
+                    self.checker.in_normal(time, &self.nodes, node)?;
+                }
                 self.checker.state_on_disk(node, state);
                 self.nodes[node].state_on_disk = state;
                 if matches!(state, State::PartnerDown | State::RecoverDone | State::Normal) {

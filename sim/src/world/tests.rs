@@ -107,6 +107,16 @@ fn i2_bites_when_a_grant_leads_by_more_than_the_partner_waits() {
 }
 
 #[test]
+fn i2_bites_when_a_server_enters_normal_with_a_lease_that_the_partner_does_not_know() {
+    let mut world = healthy();
+    assert_eq!(world.checker.in_normal(world.time, &world.nodes, PRIMARY), Ok(()));
+    let (mut lease, _) = some_lease(&world, PRIMARY);
+    lease.held_until = lease.held_until + Seconds(100_000);
+    world.nodes[PRIMARY].durable.insert(lease.address, lease);
+    bites(world.checker.in_normal(world.time, &world.nodes, PRIMARY).err(), "I2");
+}
+
+#[test]
 fn i3_bites_when_an_address_is_free_for_both() {
     let mut world = healthy();
     let address = Ipv4Addr::new(10, 0, 0, 10);
