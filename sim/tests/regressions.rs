@@ -81,9 +81,9 @@ fn seed_216_each_loss_of_memory_counts() {
 /// the later one, ended the new lease: another client got the address. Now nothing is released in the first
 /// moments after a standstill (decision 012).
 #[test]
-fn seed_959_a_release_from_before_a_standstill_is_not_news() {
-    holds_with_all_faults(959);
-    holds_with_all_faults(623);
+fn seed_95_a_release_from_before_a_standstill_is_not_news() {
+    holds_with_all_faults(95);
+    holds_with_all_faults(3269);
 }
 
 /// Two clients sent the same identifier. An ACK for one waited for the disk while the other released or
