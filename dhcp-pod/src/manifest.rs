@@ -33,7 +33,7 @@ pub fn parse(bytes: &[u8]) -> Result<(PairManifest, PairConfig), Error> {
     if bytes.len() > BYTES_MAX {
         return Err(Error::one("", format!("is longer than {BYTES_MAX} octets")));
     }
-    let manifest: PairManifest = read(bytes)?;
+    let manifest = read_manifest(bytes)?;
     let mut errors = Vec::new();
     if manifest.api_version != API_VERSION {
         let message = format!("is `{}`; this server knows {API_VERSION}", manifest.api_version);
@@ -76,6 +76,20 @@ pub fn warn_of_unknown_fields(origin: &str, bytes: &[u8]) {
         "{origin}: fields that this release does not know are ignored: {}{more}",
         named.join(", ")
     );
+}
+
+/// A server ignores `spec.forceState`, whatever it contains: only `POST /v1/force` acts.
+fn read_manifest(bytes: &[u8]) -> Result<PairManifest, Error> {
+    let mut manifest: PairManifest = read(bytes).or_else(|error| {
+        let mut raw: serde_json::Value = read(bytes).map_err(|_| error.clone())?;
+        let spec = raw.get_mut("spec").and_then(serde_json::Value::as_object_mut);
+        if spec.and_then(|spec| spec.remove("forceState")).is_none() {
+            return Err(error);
+        }
+        serde_json::from_value(raw).map_err(|error| Error::one("", error.to_string()))
+    })?;
+    manifest.spec.force_state = None;
+    Ok(manifest)
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {

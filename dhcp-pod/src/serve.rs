@@ -158,6 +158,7 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
         address: own,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         volume_uid,
+        fence: None,
         token: arguments.bootstrap_token.as_deref().and_then(read_token),
         loaded: opened.loaded,
     };

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
 use api::config::{Cidr, PairConfig, ServerConfig};
-use api::pair::{API_VERSION, DhcpFailoverPair, KIND, ManifestMetadata, PairManifest};
+use api::pair::{API_VERSION, DhcpFailoverPair, KIND, ManifestMetadata, PairManifest, PairSpec};
 use api::status::Ports;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -146,6 +146,8 @@ impl Claimant {
 /// The manifest of an object, as servers read it.
 #[must_use]
 pub fn manifest(pair: &DhcpFailoverPair) -> PairManifest {
+    // What was forced is no configuration.
+    let spec = PairSpec { force_state: None, ..pair.spec.clone() };
     PairManifest {
         api_version: API_VERSION.to_owned(),
         kind: KIND.to_owned(),
@@ -155,7 +157,7 @@ pub fn manifest(pair: &DhcpFailoverPair) -> PairManifest {
             uid: pair.metadata.uid.clone(),
             generation: pair.metadata.generation,
         },
-        spec: pair.spec.clone(),
+        spec,
     }
 }
 

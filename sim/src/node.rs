@@ -163,6 +163,7 @@ impl Node {
             address: self.address,
             version: "sim".to_owned(),
             volume_uid: Some(volume_uid.clone()),
+            fence: None,
             token: bootstrap.then(|| BootstrapToken { volume_uid, ..token() }),
             loaded,
         };

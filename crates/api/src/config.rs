@@ -9,6 +9,7 @@ use std::net::Ipv4Addr;
 
 use sha2::{Digest, Sha256};
 
+use crate::force::SafePeriod;
 use crate::identity::Role;
 use crate::pair::{self, LinkSecurity, PairManifest, PairSpec, PartnerDownLeaseTime, RiServe, StartupExpiry};
 use crate::time::Seconds;
@@ -61,6 +62,8 @@ pub struct PairConfig {
     pub ri_serve: RiServe,
     /// Never lead beyond what an ISC partner waits for.
     pub strict_isc_lead: bool,
+    /// Enter PartnerDown after so long without contact; the risk was accepted.
+    pub safe_period: Option<Seconds>,
 }
 
 /// Load balancing by hash bucket.
@@ -283,12 +286,12 @@ impl PairConfig {
 }
 
 /// SHA-256, in hex, over the part of a manifest that both servers must agree on. Placement,
-/// storage and metadata are not in it.
+/// storage, metadata and what was forced are not in it.
 #[must_use]
 pub fn digest(manifest: &PairManifest) -> String {
     let mut spec = serde_json::to_value(&manifest.spec).unwrap_or_default();
     if let Some(spec) = spec.as_object_mut() {
-        for local in ["primary", "secondary", "storage", "link"] {
+        for local in ["primary", "secondary", "storage", "link", "forceState"] {
             spec.remove(local);
         }
         spec.insert("relationship".to_owned(), relationship(manifest).into());
@@ -393,7 +396,20 @@ impl Checker {
             startup_expiry: spec.startup_expiry,
             ri_serve: spec.ri_serve,
             strict_isc_lead: spec.strict_isc_lead,
+            safe_period: spec.safe_period.as_ref().map(|period| self.safe_period(period)),
         }
+    }
+
+    fn safe_period(&mut self, period: &SafePeriod) -> Seconds {
+        self.range("spec.safePeriod.seconds", period.seconds, 60, 31_536_000);
+        if !period.accept_duplicate_risk {
+            self.fail(
+                "spec.safePeriod.acceptDuplicateRisk",
+                "must be true: a server cannot tell a dead partner from a cut link, and then two clients may \
+                 get one address",
+            );
+        }
+        Seconds(period.seconds)
     }
 
     fn link(&mut self, spec: &PairSpec) {

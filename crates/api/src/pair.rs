@@ -11,6 +11,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::force::{ForceState, SafePeriod};
+
 /// Group and version of the object.
 pub const API_VERSION: &str = "dhcpfailover.io/v1alpha1";
 /// Kind of the object.
@@ -164,6 +166,10 @@ pub struct PairSpec {
     /// while both are in Normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_balancing: Option<LoadBalancing>,
+    /// Enter PartnerDown without being told to once contact was lost for long. Absent: never. A server
+    /// cannot tell a dead partner from a cut link, so this risks two clients with one address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safe_period: Option<SafePeriod>,
     /// How the two servers talk to each other.
     #[serde(default)]
     pub link: Link,
@@ -197,6 +203,10 @@ pub struct PairSpec {
     /// partner-down state. Leases then stay near the MCLT.
     #[serde(default)]
     pub strict_isc_lead: bool,
+    /// A state that a server is forced into, once per request id. Absent normally; may be removed as soon
+    /// as status shows the request as Granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force_state: Option<ForceState>,
 }
 
 /// Which server answers which client while both are in Normal.

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::force::Fence;
 use crate::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 
 /// Observed state of a pair.
@@ -53,7 +54,8 @@ pub struct PairStatus {
     #[cfg_attr(feature = "crd", schemars(length(max = 10)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["requestId".into()])))]
     pub requests: Vec<RequestStatus>,
-    /// Accepted, Available, Ready, PartnersCommunicating, ConfigInSync, StorageHealthy, Progressing.
+    /// Accepted, Available, Ready, PartnersCommunicating, ConfigInSync, StorageHealthy, PartnerDownForced,
+    /// Progressing.
     #[serde(default)]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()])))]
     pub conditions: Vec<Condition>,
@@ -82,6 +84,9 @@ pub struct RequestStatus {
     pub down_since: Option<Timestamp>,
     /// When the phase last changed.
     pub transition_time: Timestamp,
+    /// The (epoch, transition) of `server` that the request expects to find; absent once it is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<StateStamp>,
 }
 
 /// How far a request is (`spec/failover-protocol.md` §12.4).
@@ -173,7 +178,7 @@ pub struct ServerStatus {
     pub clock_skew_millis: Option<i64>,
     /// The record that the partner was let go into PartnerDown; absent if none is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fence: Option<FenceStatus>,
+    pub fence: Option<Fence>,
     /// From when on the partner counts as down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_down_at: Option<Timestamp>,
@@ -183,6 +188,18 @@ pub struct ServerStatus {
     /// Until when it waits in RecoverWait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recover_wait_until: Option<Timestamp>,
+    /// When it enters PartnerDown by itself, by `safePeriod`, if contact stays lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safe_period_expires_at: Option<Timestamp>,
+    /// Until when no client gets an address that it has not got already, and `newClientsWaitFor` why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_clients_from: Option<Timestamp>,
+    /// Why no new client is served: `BothStoresLost` or `SerialPartnerDown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_clients_wait_for: Option<String>,
+    /// It stays without its partner because a request said `hold`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// What keeps it from leaving its state, if something does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_blocked: Option<ExitBlocked>,
@@ -229,16 +246,19 @@ pub struct LeaseCounts {
     pub reset: u32,
 }
 
-/// A record that the partner was let go into PartnerDown.
+/// How a server came into PartnerDown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct FenceStatus {
-    /// Epoch of the partner at that time.
-    pub partner_epoch: u64,
-    /// The partner's transition before PartnerDown.
-    pub partner_transition: u64,
-    /// When it was recorded.
-    pub since: Timestamp,
+pub enum PartnerDownCause {
+    /// First start of a new pair: nobody was let go.
+    Bootstrap,
+    /// A request was granted.
+    Requested,
+    /// The safe period ended.
+    SafePeriod,
+    /// The partner said that it stops for long.
+    ShutdownReceived,
+    /// `dhcp-pod state edit` on the stopped server.
+    Offline,
 }
 
 /// What keeps a server from leaving PartnerDown.
@@ -329,6 +349,18 @@ pub struct ServerReport {
     /// The partner's last known state change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partner_transition: Option<StateStamp>,
+    /// In PartnerDown: the own state change before it, by which the partner is fenced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_down_after: Option<StateStamp>,
+    /// In PartnerDown: how it came about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_down_cause: Option<PartnerDownCause>,
+    /// When contact with the partner was lost, the earliest `downSince` that needs no expert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupted_at: Option<Timestamp>,
+    /// Partner or operator have confirmed that what the store held at the start was not an old copy.
+    #[serde(default)]
+    pub store_confirmed: bool,
     /// Maximum client lead time in force.
     #[serde(default)]
     pub mclt_seconds: u32,
@@ -338,7 +370,7 @@ pub struct ServerReport {
     /// Pools as this server counts them.
     #[serde(default)]
     pub pools: Vec<PoolStatus>,
-    /// Requests that this server knows of.
+    /// Requests that this server knows of, newest first, at most 10; `GET /v1/requests` has all.
     #[serde(default)]
     pub requests: Vec<RequestStatus>,
     /// Generation of the configuration in force, if it came from an API server.

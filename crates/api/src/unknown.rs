@@ -8,7 +8,7 @@ use crate::pair::PairSpec;
 /// operator's.
 const BESIDE_SPEC: &[&str] = &["apiVersion", "kind", "metadata", "status"];
 /// Fields of `spec` that are the operator's: a server ignores them, whatever they contain.
-const OF_THE_OPERATOR: &[&str] = &["forceState", "safePeriod"];
+const OF_THE_OPERATOR: &[&str] = &["forceState"];
 
 /// Paths of all fields of a manifest that no field of [`PairManifest`](crate::pair::PairManifest)
 /// takes, such as `spec.subnets[0].pool`, in the order of the document's sorted keys.

@@ -1,8 +1,12 @@
 //! What an endpoint must not forget: stored with the leases, in the same log.
 
+use api::force::Fence;
 use api::identity::{Role, State, StateStamp, StoreStamp};
+use api::status::PartnerDownCause;
 use api::time::UnixTime;
 use serde::{Deserialize, Serialize};
+
+use crate::endpoint::Hold;
 
 /// The durable part of an endpoint. A change of it is on disk before its effect (§2).
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -13,7 +17,7 @@ pub struct Record {
     pub state: State,
     /// Since when. Never falls.
     pub since: UnixTime,
-    /// What the state was before Paused.
+    /// What the state was before Paused or Shutdown.
     pub previous: State,
     /// Number of the state change.
     pub stamp: StateStamp,
@@ -23,7 +27,7 @@ pub struct Record {
     pub integrated: bool,
     /// Since when the partner is surely down, while in PartnerDown.
     pub partner_down_at: Option<UnixTime>,
-    /// When the link was last lost, while in CommunicationsInterrupted.
+    /// When the link was last lost, in CommunicationsInterrupted and in a PartnerDown that followed.
     pub interrupted_at: Option<UnixTime>,
     /// The bindings are lost or older than what the partner knows; UPDREQALL is owed.
     pub data_lost: bool,
@@ -39,6 +43,27 @@ pub struct Record {
     pub unconfirmed: Option<StoreStamp>,
     /// Number of link ups and downs; odd while a link is up.
     pub link_edges: u64,
+    /// In PartnerDown: the own state change before it, by which the partner is fenced.
+    #[serde(default)]
+    pub partner_down_after: Option<StateStamp>,
+    /// In PartnerDown: how it came about.
+    #[serde(default)]
+    pub partner_down_cause: Option<PartnerDownCause>,
+    /// The latest fact that the partner was, or may have been, let go into PartnerDown.
+    #[serde(default)]
+    pub fence: Option<Fence>,
+    /// A human vouched that fences up to this change of the partner are obsolete.
+    #[serde(default)]
+    pub unfenced: Option<StateStamp>,
+    /// In CommunicationsInterrupted until a request ends it.
+    #[serde(default)]
+    pub held: bool,
+    /// In Shutdown: the partner was never told.
+    #[serde(default)]
+    pub shutdown_unsaid: bool,
+    /// Until when no client gets an address that it has not got already.
+    #[serde(default)]
+    pub hold: Option<Hold>,
 }
 
 /// The partner as last heard.
@@ -77,6 +102,13 @@ impl Record {
             token_burnt: false,
             unconfirmed: None,
             link_edges: 0,
+            partner_down_after: None,
+            partner_down_cause: None,
+            fence: None,
+            unfenced: None,
+            held: false,
+            shutdown_unsaid: false,
+            hold: None,
         }
     }
 }

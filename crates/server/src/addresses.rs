@@ -52,7 +52,7 @@ impl Server {
             mclt: self.max_lead.for_grants(),
             mode,
             down: self.partner_down(now),
-            new_clients_from: UnixTime::ZERO,
+            new_clients_from: self.endpoint.hold(now.wall).map_or(UnixTime::ZERO, |hold| hold.until),
             ri_serve: self.config.ri_serve,
         }
     }

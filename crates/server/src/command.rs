@@ -4,32 +4,31 @@ use api::config::{self, PairConfig};
 use api::identity::Role;
 use api::pair::PairManifest;
 use api::status::{BootstrapToken, ConfigAccepted};
-use api::time::{Mono, Now, Seconds};
+use api::time::Now;
 use dhcp::network::Network;
 use failover::transition::Service;
 use leases::lease::Lease;
 
 use crate::interface::{Answer, Command, CommandId, Event};
 use crate::journal::Document;
+use crate::stop::Stop;
 use crate::{Server, start};
 
-/// A pause waits this long for the partner's answers, then goes.
-const FLUSH_MAX: Seconds = Seconds(5);
-
-/// A pause under way.
-#[derive(Debug)]
-pub(crate) struct Pausing {
-    id: CommandId,
-    /// Updates are flushed until then.
-    until: Mono,
-    /// The endpoint was told; only the announcement must still leave.
-    paused: bool,
-}
-
 /// Why a command changes nothing.
+#[derive(Debug)]
 pub(crate) struct Refused {
     class: &'static str,
     message: String,
+}
+
+impl Refused {
+    pub(crate) fn new(class: &'static str, message: String) -> Self {
+        Self { class, message }
+    }
+
+    pub(crate) fn answer(self) -> Answer {
+        Answer::Refused { class: self.class, message: self.message }
+    }
 }
 
 impl Server {
@@ -50,54 +49,21 @@ impl Server {
             }
             Command::Bootstrap(token) => self.bootstrap(now, &token).map(|()| Answer::Bootstrapped),
             Command::Pause => {
-                self.pausing = Some(Pausing { id, until: now.mono + FLUSH_MAX, paused: false });
-                self.drop_replies();
-                self.tick_pause(now);
+                self.begin_stop(now, Stop::sigterm(id, now));
                 return;
             }
+            Command::Force(request, caller) => match self.force(now, id, &request, caller) {
+                Some(answer) => answer,
+                None => return,
+            },
+            Command::Fence(fence) => Ok(self.take_fence(fence)),
+            Command::Highest(highest) => Ok(self.compare_with_operator(now, highest)),
+            Command::Note(status) => self.note_request(status),
+            Command::Requests => Ok(Answer::Requests(self.requests())),
         };
         self.settle(now);
-        let answer = answer.unwrap_or_else(|refused| {
-            let Refused { class, message } = refused;
-            Answer::Refused { class, message }
-        });
+        let answer = answer.unwrap_or_else(Refused::answer);
         self.outbox.answer(self.journal.last(), id, answer);
-    }
-
-    /// Goes on with a pause: once the partner has everything, or time is up, the state changes; once that
-    /// is said, the process may end.
-    pub(crate) fn tick_pause(&mut self, now: Now) {
-        let Some(pausing) = &self.pausing else { return };
-        if !pausing.paused {
-            let flushed = self.links.registered().is_none()
-                || (self.exchange.in_flight() == 0 && self.table.due().next().is_none());
-            if !flushed && now.mono < pausing.until {
-                return;
-            }
-            // Nothing was granted after this second.
-            self.promise_until(now.wall);
-            let context = self.context(now);
-            self.endpoint.pause(context);
-            self.settle(now);
-            if let Some(pausing) = &mut self.pausing {
-                pausing.paused = true;
-            }
-        }
-        let Some(pausing) = &self.pausing else { return };
-        let said = self.links.session().is_none_or(|session| session.is_drained());
-        if said || now.mono >= pausing.until {
-            let id = pausing.id;
-            self.outbox.answer(self.journal.last(), id, Answer::Paused);
-            if let Some(pausing) = &mut self.pausing {
-                // Answered once; what follows changes nothing more.
-                pausing.until = Mono(u64::MAX);
-            }
-        }
-    }
-
-    /// Whether a pause is under way: nobody is answered any more.
-    pub(crate) fn is_pausing(&self) -> bool {
-        self.pausing.is_some()
     }
 
     /// Uses a bootstrap token (`spec/failover-protocol.md` §12.2). Every doubt ends in a refusal.
@@ -149,8 +115,14 @@ impl Server {
                     self.table.put(Lease::new(address));
                 }
             }
+            let partner = self.partner_address();
             self.manifest = manifest;
             self.config = config;
+            if self.partner_address() != partner {
+                // Whoever was not to be found before may be there.
+                self.links.dial_at(now.mono);
+            }
+            self.endpoint.configure(start::settings(&self.config));
             self.digest.clone_from(&digest);
             self.journal.document(Document::Pair, &self.manifest);
             self.mark_reservations(now);

@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 
 use api::config::PairConfig;
+use api::force::{Fence, FenceAccepted, ForceRequest};
 use api::identity::{Role, State, StoreStamp};
 use api::pair::PairManifest;
-use api::status::{BootstrapToken, ConfigAccepted};
+use api::status::{BootstrapToken, ConfigAccepted, RequestStatus};
 use api::time::UnixTime;
 use dhcp::reply::Destination;
 
@@ -26,6 +27,8 @@ pub struct Boot {
     pub volume_uid: Option<String>,
     /// The word that this is a brand-new pair, if there is one.
     pub token: Option<BootstrapToken>,
+    /// The fact that the partner was let go into PartnerDown, if the operator left one.
+    pub fence: Option<Fence>,
     /// Epoch and last change of the store as opened, before anything new is written.
     pub loaded: StoreStamp,
 }
@@ -92,6 +95,25 @@ pub enum Command {
     Bootstrap(BootstrapToken),
     /// Stop answering, tell the partner, keep the state for the next start (SIGTERM).
     Pause,
+    /// Enter a state, at most once for each request id.
+    Force(Box<ForceRequest>, Caller),
+    /// The partner may be, or was, let go into PartnerDown.
+    Fence(Fence),
+    /// The operator's word of the highest that it saw of this store.
+    Highest(StoreStamp),
+    /// Remember how far a request is: Fencing, AwaitingEvidence, Superseded or Refused.
+    Note(RequestStatus),
+    /// All requests that this server knows of.
+    Requests,
+}
+
+/// Who forces a state; the driver tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Caller {
+    /// By the operator's certificate: it has looked for evidence and compared stores.
+    Operator,
+    /// A human on the unix socket, on a loopback address or offline.
+    Human,
 }
 
 /// The answer to a command; given once everything that it says is durable.
@@ -103,6 +125,14 @@ pub enum Answer {
     Bootstrapped,
     /// Everything has been said; the process may end.
     Paused,
+    /// What became of a request: the first answer that its id ever got.
+    Request(Box<RequestStatus>),
+    /// The fence that is held.
+    Fenced(FenceAccepted),
+    /// The store was compared with what the operator saw.
+    Compared,
+    /// Requests, newest first.
+    Requests(Vec<RequestStatus>),
     /// Nothing changed, and why.
     Refused {
         /// Stable label for metrics.

@@ -25,10 +25,12 @@ pub(crate) enum Document {
     Pair = 3,
     /// Maximum client lead time in force: `failover::times::MaxLead`.
     MaxLead = 4,
+    /// What became of every request: `ledger::Ledger`.
+    Ledger = 5,
 }
 
 impl Document {
-    const ALL: [Self; 4] = [Self::Endpoint, Self::Promise, Self::Pair, Self::MaxLead];
+    const ALL: [Self; 5] = [Self::Endpoint, Self::Promise, Self::Pair, Self::MaxLead, Self::Ledger];
 
     fn from_octet(octet: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|document| *document as u8 == octet)

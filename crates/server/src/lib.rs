@@ -10,15 +10,19 @@ mod addresses;
 mod balance;
 mod command;
 mod counters;
+mod edit;
+mod force;
 mod gate;
 mod interface;
 mod journal;
+mod ledger;
 mod link;
 mod offers;
 mod outbox;
 mod report;
 mod service;
 mod start;
+mod stop;
 mod sync;
 mod upkeep;
 
@@ -38,17 +42,19 @@ use leases::log::Batch;
 use leases::table::Table;
 
 use crate::balance::Balance;
-use crate::command::Pausing;
 use crate::counters::Counters;
+pub use crate::edit::{EditError, edit_state};
 use crate::gate::{Dropped, Gate, Promised};
 pub use crate::interface::{
-    Answer, Boot, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta,
+    Answer, Boot, Caller, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta,
 };
 use crate::journal::{Document, Journal};
+use crate::ledger::Ledger;
 use crate::link::{CLOSED, Links};
 use crate::offers::Offers;
 use crate::outbox::Outbox;
 pub use crate::start::{StartError, stored_leases, stored_manifest};
+use crate::stop::Stop;
 use crate::sync::Exchange;
 pub use dhcp::reply::Destination;
 
@@ -104,7 +110,10 @@ pub struct Server {
     stood_still_at: Option<Mono>,
     /// The latest wall clock reading: one that steps back must not shorten a lease.
     latest: UnixTime,
-    pausing: Option<Pausing>,
+    /// A planned stop, under way or done.
+    stopping: Option<Stop>,
+    /// What became of every request.
+    ledger: Ledger,
     next_upkeep: Mono,
 }
 
@@ -146,19 +155,21 @@ impl Server {
         self.endpoint.tick(context);
         self.settle(now);
         self.tick_links(now);
+        self.tell_requests(now);
         if now.mono >= self.next_upkeep {
             self.next_upkeep = now.mono.plus_millis(upkeep::EVERY_MILLIS);
             self.upkeep(now);
         }
-        self.tick_pause(now);
+        self.tick_stop(now);
         self.settle(now);
     }
 
     /// When to call [`Server::tick`] at the latest; it may be called at any other time too.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let link = self.links.next_deadline();
-        [Some(self.next_upkeep), self.endpoint.next_deadline(), link].into_iter().flatten().min()
+        let link = self.links.next_deadline(self.may_link());
+        let stop = self.next_stop_look();
+        [Some(self.next_upkeep), self.endpoint.next_deadline(), link, stop].into_iter().flatten().min()
     }
 
     /// Everything changed since the last call, as one atomic batch. Several may be in flight.
@@ -352,6 +363,7 @@ impl Server {
             Action::Announce { state, startup, since } => self.announce(now, state, startup, since),
             Action::Request { all } => self.request_updates(now, all),
             Action::CancelRequest => self.exchange.request = None,
+            Action::DropLink => self.drop_link(now, "asked to interrupt communications"),
             Action::Requeue => self.requeue(now),
             Action::Behind(why) => {
                 // The first start of a new pair begins with an empty store, as its token says.

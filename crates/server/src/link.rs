@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
+use api::status::RequestStatus;
 use api::time::{Mono, Now, Seconds, UnixTime};
-use failover::endpoint::{Action, Progress};
+use failover::endpoint::{Action, HoldReason, Progress};
 use failover::guard::{self, Announce};
 use failover::session::{Failure, Received, Session, Settings};
 use failover::wire::{Extension, Frame, Message, RejectReason, StateMessage};
+use serde::{Deserialize, Serialize};
 
 use crate::Server;
 use crate::interface::{ConnId, Event, LinkOrder};
@@ -25,6 +27,8 @@ const FIRST_STATE_MILLIS: u64 = 2_000;
 pub(crate) const CLOSED: &str = "closed";
 /// Connections at the same time. A partner needs two when both dial at once.
 const SESSIONS_MAX: usize = 4;
+/// Messages with news of requests that are sent in one go; the rest follow in the next second.
+const CONTACTS_AT_ONCE: usize = 16;
 
 /// All connections of the relationship.
 #[derive(Debug, Default)]
@@ -55,6 +59,23 @@ struct Registered {
     announced: bool,
     /// Our store and what we know of the partner's was named on this connection.
     told_progress: bool,
+    /// Number of the newest change of our ledger that the partner was told.
+    told_requests: u64,
+}
+
+/// What sub-option 13 holds, as JSON (§9, §12.1).
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Told {
+    /// News of requests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    requests: Vec<RequestStatus>,
+    /// The sender's data is lost since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_lost_since: Option<UnixTime>,
+    /// Until when the sender gives no client a new address because both stores were lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_until: Option<UnixTime>,
 }
 
 impl Links {
@@ -69,6 +90,11 @@ impl Links {
         }
         self.dialling = false;
         self.next_dial = now.mono + REDIAL;
+    }
+
+    /// The next try is due then.
+    pub(crate) fn dial_at(&mut self, at: Mono) {
+        self.next_dial = at;
     }
 
     /// The partner's clock minus ours.
@@ -114,9 +140,14 @@ impl Links {
         }
     }
 
-    pub(crate) fn next_deadline(&self) -> Option<Mono> {
-        let dial =
-            (self.partner_expected && self.sessions.is_empty() && !self.dialling).then_some(self.next_dial);
+    /// All connections that are not ending.
+    pub(crate) fn connections(&self) -> Vec<ConnId> {
+        self.sessions.keys().copied().collect()
+    }
+
+    pub(crate) fn next_deadline(&self, may_dial: bool) -> Option<Mono> {
+        let missing = self.partner_expected && self.sessions.is_empty() && !self.dialling;
+        let dial = (missing && may_dial).then_some(self.next_dial);
         let first_state = self.registered.as_ref().and_then(|registered| registered.first_state_by);
         let sessions = self.sessions.values().map(Session::next_deadline).min();
         [dial, first_state, sessions].into_iter().flatten().min()
@@ -135,7 +166,7 @@ impl Server {
     /// A TCP connection with the partner came up.
     pub(crate) fn link_established(&mut self, now: Now, conn: ConnId) {
         self.links.dialling = false;
-        let unwanted = self.failure.is_some() || self.is_stalled(now) || self.pausing.is_some() || {
+        let unwanted = self.is_stalled(now) || !self.may_link() || {
             // A primary opens only one at a time; the other dial of the two goes unused.
             self.role == Role::Primary && !self.links.sessions.is_empty()
         };
@@ -193,6 +224,7 @@ impl Server {
             self.links.last_error = Some(why);
             return;
         }
+        self.stop_lost_link(session.is_drained());
         if self.may_have_quarantined() && !session.speaks_own() {
             self.prolong_quarantine(now.wall);
         }
@@ -220,13 +252,7 @@ impl Server {
         for conn in self.links.sessions.keys().copied().collect::<Vec<_>>() {
             let Some(session) = self.links.sessions.get_mut(&conn) else { continue };
             match session.tick(now) {
-                Ok(true) => {
-                    let extensions = if session.speaks_own() { vec![self.progress()] } else { Vec::new() };
-                    if let Some(session) = self.links.sessions.get_mut(&conn) {
-                        session.send(Message::Contact { extensions }, Lsn::ZERO, now);
-                        self.counters.add("failover_messages_sent", "CONTACT", 1);
-                    }
-                }
+                Ok(true) => self.contact(now, conn),
                 Ok(false) => {}
                 Err(failure) => self.fail_link(now, conn, &failure),
             }
@@ -241,12 +267,44 @@ impl Server {
         let may_dial = self.links.partner_expected
             && self.links.sessions.is_empty()
             && !self.links.dialling
-            && self.failure.is_none()
-            && self.pausing.is_none();
+            && self.may_link();
         if may_dial && self.links.next_dial <= now.mono {
             self.links.dialling = true;
             self.outbox.order(LinkOrder::Dial);
         }
+    }
+
+    /// Keeps a connection alive; an own partner is told what is new.
+    fn contact(&mut self, now: Now, conn: ConnId) {
+        let Some(session) = self.links.sessions.get(&conn) else { return };
+        let own = session.speaks_own();
+        let after = if own { self.journal.last() } else { Lsn::ZERO };
+        let extensions = if own { self.news(conn) } else { Vec::new() };
+        if let Some(session) = self.links.sessions.get_mut(&conn) {
+            session.send(Message::Contact { extensions }, after, now);
+            self.counters.add("failover_messages_sent", "CONTACT", 1);
+        }
+    }
+
+    /// Tells an own partner of requests at once, not with the next keep-alive: it must know them should this
+    /// server be lost.
+    pub(crate) fn tell_requests(&mut self, now: Now) {
+        for _ in 0..CONTACTS_AT_ONCE {
+            let Some(registered) = self.links.registered.as_ref().filter(|registered| registered.announced)
+            else {
+                return;
+            };
+            let (conn, told) = (registered.conn, registered.told_requests);
+            if self.links.partner_is_own() != Some(true) || !self.ledger.has_news(told) {
+                return;
+            }
+            self.contact(now, conn);
+        }
+    }
+
+    /// Whether this server wants a connection with its partner.
+    pub(crate) fn may_link(&self) -> bool {
+        self.failure.is_none() && !self.is_stopping() && !self.endpoint.record().held
     }
 
     /// Octets for a connection's socket: control messages first, then binding updates.
@@ -274,16 +332,16 @@ impl Server {
     /// Says a state to the partner, unless it is one that would harm an ISC dhcpd.
     pub(crate) fn announce(&mut self, now: Now, state: State, startup: bool, since: UnixTime) {
         let after = self.journal.last();
-        let progress = self.progress();
         let heard = self.endpoint.heard();
-        let Some(registered) = &mut self.links.registered else { return };
+        let Some(registered) = &self.links.registered else { return };
         if !registered.announced {
             // The first word of a connection says the state of that moment.
             return;
         }
         let conn = registered.conn;
+        let own = self.links.partner_is_own() == Some(true);
+        let extensions = if own { self.news(conn) } else { Vec::new() };
         let Some(session) = self.links.sessions.get_mut(&conn) else { return };
-        let extensions = if session.speaks_own() { vec![progress] } else { Vec::new() };
         if !session.speaks_own() {
             match guard::to_isc(heard.unwrap_or(State::Unknown), state, startup) {
                 Announce::Permitted => {}
@@ -325,6 +383,61 @@ impl Server {
         }
     }
 
+    /// What an own partner is told with each STATE and CONTACT.
+    fn news(&mut self, conn: ConnId) -> Vec<Extension> {
+        let mut extensions = vec![self.progress()];
+        let Some(registered) = self.links.registered.as_mut().filter(|registered| registered.conn == conn)
+        else {
+            return extensions;
+        };
+        let (requests, upto) = self.ledger.news(registered.told_requests);
+        registered.told_requests = upto;
+        let hold = self.endpoint.record().hold;
+        let told = Told {
+            requests,
+            data_lost_since: self.endpoint.data_lost_since(),
+            hold_until: hold.filter(|hold| hold.reason == HoldReason::BothStoresLost).map(|hold| hold.until),
+        };
+        if let Ok(json) = serde_json::to_vec(&told) {
+            extensions.push(Extension::Ledger(json));
+        }
+        extensions
+    }
+
+    /// Takes in what an own partner tells of requests and of its data.
+    fn learn(&mut self, now: Now, extensions: &[Extension]) {
+        let told = extensions.iter().find_map(|extension| match extension {
+            Extension::Ledger(json) => Some(serde_json::from_slice::<Told>(json)),
+            _ => None,
+        });
+        match told {
+            None => {}
+            Some(Err(error)) => {
+                self.counters.add("failover_extensions_unreadable", "ledger", 1);
+                let text = format!("what the partner tells of requests cannot be read: {error}");
+                self.outbox.event(Event::Notice { class: "ledger_unreadable", text });
+            }
+            Some(Ok(Told { requests, data_lost_since, hold_until })) => {
+                if self.ledger.learn(requests) {
+                    self.journal.document(Document::Ledger, &self.ledger);
+                }
+                let context = self.context(now);
+                let longest = self.config.longest_lease();
+                let held = self.endpoint.hold(now.wall);
+                self.endpoint.partner_data(data_lost_since, hold_until, longest, context);
+                if held.is_none()
+                    && let Some(hold) = self.endpoint.hold(now.wall)
+                {
+                    let text = format!(
+                        "both stores were lost: no client gets a new address until {}, renewals go on",
+                        hold.until
+                    );
+                    self.outbox.event(Event::Notice { class: "both_stores_lost", text });
+                }
+            }
+        }
+    }
+
     /// A secondary was opened: store what CONNECT says, then accept.
     fn opened(&mut self, now: Now, conn: ConnId, mclt: Seconds, hba: [u8; 32]) {
         if self.links.registered.is_some() {
@@ -359,6 +472,7 @@ impl Server {
             first_state_by: hold.then(|| now.mono.plus_millis(FIRST_STATE_MILLIS)),
             announced: false,
             told_progress: false,
+            told_requests: 0,
         });
         self.links.last_error = None;
         self.endpoint.link_up(peer.receive_timer);
@@ -416,6 +530,7 @@ impl Server {
         match frame.message {
             Message::State(message) => {
                 self.compare_progress(now, &message.extensions);
+                self.learn(now, &message.extensions);
                 let context = self.context(now);
                 let (state, since) = (message.state, UnixTime::new(u64::from(message.since)));
                 let before = self.endpoint.record().partner.map(|partner| (partner.state, partner.startup));
@@ -431,7 +546,10 @@ impl Server {
                     self.say_first_state(now);
                 }
             }
-            Message::Contact { extensions } => self.compare_progress(now, &extensions),
+            Message::Contact { extensions } => {
+                self.compare_progress(now, &extensions);
+                self.learn(now, &extensions);
+            }
             Message::BndUpd(updates) => self.updates(now, frame.xid, &updates),
             Message::BndAck(acks) => self.acks(now, frame.xid, &acks),
             Message::UpdReq => self.answer_updates(now, frame.xid, false),

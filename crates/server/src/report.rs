@@ -15,6 +15,8 @@ use crate::Server;
 
 /// Port of the link where none is given.
 const LINK_PORT: u16 = 647;
+/// Requests in a report.
+const REQUESTS_SHOWN: usize = 10;
 
 impl Server {
     /// The answer of `GET /v1/status`, but for what only the process knows.
@@ -34,10 +36,14 @@ impl Server {
             loaded: self.loaded,
             partner_highest: partner.and_then(|partner| partner.highest),
             partner_transition: partner.and_then(|partner| partner.stamp),
+            partner_down_after: record.partner_down_after,
+            partner_down_cause: record.partner_down_cause,
+            interrupted_at: record.interrupted_at.and_then(UnixTime::timestamp),
+            store_confirmed: self.endpoint.is_store_confirmed(),
             mclt_seconds: self.max_lead.for_grants().get(),
             backup_pct: self.config.backup_pct,
             pools: self.pools(),
-            requests: Vec::new(),
+            requests: self.ledger.newest_first().into_iter().take(REQUESTS_SHOWN).cloned().collect(),
             config_generation: self.config.generation,
         }
     }
@@ -88,6 +94,7 @@ impl Server {
         let state = record.state;
         let heard = self.endpoint.heard();
         let counts = self.table.counts();
+        let hold = self.endpoint.hold(now.wall);
         let down_at = record.partner_down_at.filter(|_| state == State::PartnerDown);
         ServerStatus {
             state: self.endpoint.shown_state(),
@@ -99,7 +106,7 @@ impl Server {
                 (None, Some(_)) => Communication::Interrupted,
                 (None, None) => Communication::Never,
             },
-            serving: self.serving() && !self.is_pausing(),
+            serving: self.serving() && !self.is_stopping(),
             node: None,
             address: Some(self.address),
             version: Some(self.version.clone()),
@@ -115,13 +122,17 @@ impl Server {
             },
             unacked_updates: u32::try_from(self.table.due_len()).unwrap_or(u32::MAX),
             clock_skew_millis: heard.map(|_| self.links.clock_delta() * 1000),
-            fence: None,
+            fence: self.endpoint.fence_in_force().copied(),
             partner_down_at: down_at.and_then(UnixTime::timestamp),
             full_takeover_at: down_at.and_then(|at| (at + self.max_lead.for_waits()).timestamp()),
             recover_wait_until: record
                 .wait_until
                 .filter(|_| state == State::RecoverWait)
                 .and_then(UnixTime::timestamp),
+            safe_period_expires_at: self.endpoint.safe_period_expires_at().and_then(UnixTime::timestamp),
+            new_clients_from: hold.and_then(|hold| hold.until.timestamp()),
+            new_clients_wait_for: hold.map(|hold| hold.reason.as_str().to_owned()),
+            held: record.held,
             exit_blocked: self.exchange.barrier.as_ref().map(|barrier| ExitBlocked {
                 reason: "UpdatesPending".to_owned(),
                 count: u32::try_from(barrier.len()).unwrap_or(u32::MAX),

@@ -10,6 +10,7 @@ use dhcp::offer;
 use dhcp::packet::Packet;
 use dhcp::reply::{Answer, Grant, LeaseTimes, Reply};
 use failover::binding::{self, Denied};
+use failover::endpoint::HoldReason;
 use failover::hash::{Hba, client_bucket};
 use failover::times;
 use failover::transition::Service;
@@ -25,6 +26,8 @@ use crate::{PROMISE, Server};
 enum Decision {
     /// A lease to grant and to acknowledge.
     Grant(Ipv4Addr),
+    /// A lease that no store remembers, and that its client proves by renewing it.
+    Adopt(Ipv4Addr),
     /// The client must give up its address.
     Nak(&'static str),
     /// No answer, and why.
@@ -71,7 +74,10 @@ impl Server {
                 self.conclude(now, &packet, served, &client, decision)
             }
             Request::Renewing { ciaddr } | Request::Rebinding { ciaddr } => {
-                let decision = self.remembered(now, served, &client, ciaddr);
+                let decision = match self.remembered(now, served, &client, ciaddr) {
+                    Decision::Silent(_) if self.may_adopt(now, &client, ciaddr) => Decision::Adopt(ciaddr),
+                    decision => decision,
+                };
                 self.conclude(now, &packet, served, &client, decision)
             }
             Request::Release { ciaddr, server_id } => self.release(now, &client, ciaddr, server_id),
@@ -111,7 +117,7 @@ impl Server {
         if self.failure.is_some() {
             return Err("storage_failed");
         }
-        if self.is_pausing() {
+        if self.is_stopping() {
             return Err("pausing");
         }
         if self.clock_stepped_back(now) {
@@ -235,6 +241,16 @@ impl Server {
         }
     }
 
+    /// Whether both stores were lost and this client renews what nobody remembers.
+    fn may_adopt(&self, now: Now, client: &Client, address: Ipv4Addr) -> bool {
+        let hold = self.endpoint.hold(now.wall);
+        hold.is_some_and(|hold| hold.reason == HoldReason::BothStoresLost)
+            && self
+                .table
+                .get(address)
+                .is_some_and(|lease| binding::may_adopt(lease, client, &self.serving_rules(now)).is_ok())
+    }
+
     fn conclude(
         &mut self,
         now: Now,
@@ -243,8 +259,9 @@ impl Server {
         client: &Client,
         decision: Decision,
     ) -> Result<(), &'static str> {
-        let address = match decision {
-            Decision::Grant(address) => address,
+        let (address, adopted) = match decision {
+            Decision::Grant(address) => (address, false),
+            Decision::Adopt(address) => (address, true),
             Decision::Silent(class) => return Err(class),
             Decision::Nak(message) => {
                 self.promise_service(now);
@@ -258,7 +275,11 @@ impl Server {
         let desired = self.desired(packet, served);
         let rules = self.serving_rules(now);
         let Some(lease) = self.table.get(address) else { return Err("unknown_lease") };
-        let mut granted = binding::grant(lease, client, desired, &rules).map_err(Denied::class)?;
+        let grant = if adopted { binding::adopt } else { binding::grant };
+        let mut granted = grant(lease, client, desired, &rules).map_err(Denied::class)?;
+        if adopted {
+            self.counters.add("leases_adopted", "renewal", 1);
+        }
         granted.hostname = packet.hostname();
         granted.relay_info = packet.relay_info().map(std::borrow::Cow::into_owned);
         let lease_time =

@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::interface::Boot;
 use crate::journal::{self, Document, Journal};
+use crate::ledger::Ledger;
 use crate::link::Links;
 use crate::offers::Offers;
 use crate::outbox::Outbox;
@@ -63,7 +64,7 @@ pub enum StartError {
 impl Server {
     /// Starts from the entries of an opened log.
     pub fn start(boot: Boot, entries: &[Entry], now: Now) -> Result<Self, StartError> {
-        let Boot { role, manifest, config, address, version, volume_uid, token, loaded } = boot;
+        let Boot { role, manifest, config, address, version, volume_uid, token, fence, loaded } = boot;
         let documents = journal::documents(entries);
         let document = |what| move |source| StartError::Document { what, source };
         let record: Option<Record> =
@@ -72,6 +73,9 @@ impl Server {
             journal::read(&documents, Document::Promise).map_err(document("its promise to serve"))?;
         let max_lead: Option<MaxLead> =
             journal::read(&documents, Document::MaxLead).map_err(document("the MCLT in force"))?;
+        let ledger: Option<Ledger> =
+            journal::read(&documents, Document::Ledger).map_err(document("requests"))?;
+        let ledger = ledger.unwrap_or_default();
         if let Some(stored) = record.as_ref().map(|record| record.role)
             && stored != role
         {
@@ -90,7 +94,7 @@ impl Server {
         }
         let context = Context { now, mclt: lead.for_waits(), guard: api::time::Seconds::ZERO };
         let alone = config.secondary.is_none();
-        let settings = Settings { startup_expiry: config.startup_expiry, alone };
+        let settings = settings(&config);
         let last_operational = promise.unwrap_or(UnixTime::ZERO);
         let endpoint = Endpoint::start(role, record, loaded, last_operational, settings, context);
         let digest = config::digest(&manifest);
@@ -121,7 +125,8 @@ impl Server {
             called_at: now.mono,
             stood_still_at: None,
             latest: now.wall,
-            pausing: None,
+            stopping: None,
+            ledger,
             next_upkeep: now.mono,
             manifest,
             config,
@@ -131,6 +136,9 @@ impl Server {
         server.journal.document(Document::Pair, &server.manifest);
         server.journal.document(Document::MaxLead, &server.max_lead);
         server.mark_reservations(now);
+        if let Some(fence) = fence {
+            server.take_fence(fence);
+        }
         if server.may_have_quarantined() {
             server.prolong_quarantine(last_operational);
         }
@@ -163,6 +171,15 @@ impl Server {
     /// The number of the own state change.
     pub(crate) fn stamp(&self) -> StateStamp {
         self.endpoint.record().stamp
+    }
+}
+
+/// What an endpoint needs to know of a configuration.
+pub(crate) fn settings(config: &PairConfig) -> Settings {
+    Settings {
+        startup_expiry: config.startup_expiry,
+        alone: config.secondary.is_none(),
+        safe_period: config.safe_period,
     }
 }
 

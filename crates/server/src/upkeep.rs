@@ -18,7 +18,7 @@ impl Server {
     pub(crate) fn upkeep(&mut self, now: Now) {
         self.offers.expire(now.mono);
         if self.failure.is_some()
-            || self.is_pausing()
+            || self.is_stopping()
             || self.endpoint.is_starting()
             || self.clock_stepped_back(now)
         {

@@ -102,6 +102,8 @@ pub(crate) fn config(subnets: Vec<Subnet>) -> PairConfig {
         kind: KIND.to_owned(),
         metadata: ManifestMetadata { name: "lab".to_owned(), ..ManifestMetadata::default() },
         spec: PairSpec {
+            force_state: None,
+            safe_period: None,
             relationship: Some("lab".to_owned()),
             mclt_seconds: 3600,
             backup_pct: 10,

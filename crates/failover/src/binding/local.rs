@@ -116,6 +116,30 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
 /// for, within policy.
 pub fn grant(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> Result<Lease, Denied> {
     may_lease(lease, client, ctx)?;
+    Ok(granted(lease, client, desired, ctx))
+}
+
+/// Whether a client that renews or rebinds an address may keep it although neither server remembers it: both
+/// stores were lost, and only who has a lease renews it (§8, double-loss hold). Until the hold ends nobody
+/// else can be given the address, by either server.
+pub fn may_adopt(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), Denied> {
+    let held = ctx.here.now < ctx.new_clients_from;
+    let nobodys = lease.client.is_none() || is_of(lease, Some(client));
+    match (service(ctx), lease.status) {
+        (Service::Everybody, Status::Free | Status::Backup) if held && nobodys => Ok(()),
+        (Service::Everybody, Status::Free | Status::Backup) => Err(Denied::TooEarly),
+        (Service::Everybody, _) => Err(Denied::Leased),
+        (Service::Nobody | Service::Renewals, _) => Err(Denied::NotServing),
+    }
+}
+
+/// The record of such a lease: of the MCLT at most, as the partner does not know it.
+pub fn adopt(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> Result<Lease, Denied> {
+    may_adopt(lease, client, ctx)?;
+    Ok(granted(lease, client, desired, &Serving { mode: Mode::Lead, down: None, ..*ctx }))
+}
+
+fn granted(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> Lease {
     let here = &ctx.here;
     // The last holder's high-water marks stay until both sides hold the address as free.
     let known = is_of(lease, Some(client)) && !lease.status.is_available();
@@ -146,7 +170,7 @@ pub fn grant(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) ->
         // Nobody but us knows of it, so another client need not wait for the partner's promises.
         granted.first_in_partner_down = ctx.down.is_some();
     }
-    Ok(granted)
+    granted
 }
 
 /// Whether the change that ended a lease was certainly never told to the partner, so that the same client

@@ -29,8 +29,8 @@ pub use hold::{
 };
 pub use judge::judge;
 pub use local::{
-    Denied, Here, Serving, abandon, abandoned_timeout, decline, expire, give, grant, may_lease, may_rewind,
-    reclaim, release, reserve, reset, unpark, unreserve,
+    Denied, Here, Serving, abandon, abandoned_timeout, adopt, decline, expire, give, grant, may_adopt,
+    may_lease, may_rewind, reclaim, release, reserve, reset, unpark, unreserve,
 };
 pub use update::{Side, acked, is_withheld, rejected, update_for};
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::pair::StartupExpiry;
 use api::time::{Mono, Now, Seconds, UnixTime};
-use failover::endpoint::{Action, Context, Endpoint, Progress, Refusal, Settings};
+use failover::endpoint::{Action, Context, Endpoint, Grounds, Progress, Refusal, Settings};
 use failover::record::Record;
 use failover::transition::Service;
 
@@ -41,7 +41,10 @@ pub(crate) fn context(now: Now) -> Context {
     Context { now, mclt: MCLT, guard: Seconds::ZERO }
 }
 
-pub(crate) const SETTINGS: Settings = Settings { startup_expiry: StartupExpiry::Previous, alone: false };
+pub(crate) const SETTINGS: Settings =
+    Settings { startup_expiry: StartupExpiry::Previous, alone: false, safe_period: None };
+/// What the guards know beside the endpoint: a partner of our own, leases of three days.
+pub(crate) const GROUNDS: Grounds = Grounds { isc_partner: false, longest_lease: Seconds(259_200) };
 
 /// What a server left that ran with its partner before.
 pub(crate) fn record_of(role: Role, state: State, since: UnixTime) -> Record {
@@ -394,7 +397,7 @@ impl Pair {
             side.words_on_link = 0;
         }
         let endpoint = self.sides[me].endpoint.as_mut().expect("the server runs");
-        let result = endpoint.partner_down(at, context);
+        let result = endpoint.partner_down(Some(at), true, false, GROUNDS, context);
         self.settle(me);
         result
     }
@@ -636,6 +639,7 @@ impl Pair {
             }
             Action::Requeue => side.requeued += 1,
             Action::Behind(_) => side.alarms += 1,
+            Action::DropLink => self.cut([0, 0]),
         }
     }
 }

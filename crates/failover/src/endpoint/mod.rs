@@ -4,17 +4,23 @@
 //! the owner takes the [`Action`]s, makes a changed [`Record`] durable, and only then carries out what must
 //! be announced.
 
+mod command;
+mod hold;
+mod start;
+
 use std::collections::VecDeque;
 
-use api::identity::{Role, State, StateStamp, StoreStamp};
+use api::force::Fence;
+use api::identity::{Role, State};
 use api::pair::StartupExpiry;
+use api::status::PartnerDownCause;
 use api::time::{Mono, Now, Seconds, UnixTime};
 
+pub use self::command::{Grounds, Refusal};
+pub use self::hold::{Hold, HoldReason};
+pub use self::start::Progress;
 use crate::record::{PartnerRecord, Record};
-use crate::transition::{
-    Next, Service, after_resolution, on_link_lost, on_partner_down_at_start, on_partner_state, on_start,
-    service,
-};
+use crate::transition::{Next, Service, after_resolution, on_link_lost, on_partner_state, service};
 
 /// Both clocks and the two figures that every wait is computed with.
 #[derive(Clone, Copy, Debug)]
@@ -53,40 +59,14 @@ pub enum Action {
         /// UPDREQALL instead of UPDREQ.
         all: bool,
     },
+    /// Drop the connection with the partner, and do not say another word on it.
+    DropLink,
     /// Forget the request; its UPDDONE answers nothing any more.
     CancelRequest,
     /// Everything that is not acknowledged is to be sent again, with what was rejected (entry of Normal).
     Requeue,
     /// The store is behind what the partner knows, or lost; an alarm.
     Behind(String),
-}
-
-/// What a peer of our own says of both stores in a handshake (§9, sub-option 6).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Progress {
-    /// The peer's own store.
-    pub own: StoreStamp,
-    /// The peer's own state change.
-    pub stamp: StateStamp,
-    /// The highest that the peer knows of ours.
-    pub known_of_partner: StoreStamp,
-}
-
-/// Why a command was refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
-    /// The partner talks to us and is on its way to Normal (§3.3 note 8).
-    #[error("the partner is reachable and in {0}; it comes back by itself")]
-    PartnerOnItsWay(State),
-    /// Not from this state.
-    #[error("not possible in {0}")]
-    WrongState(State),
-    /// The store is not an empty one.
-    #[error("the store is not empty: it belongs to a pair that served before")]
-    StoreNotEmpty,
-    /// The time lies in the future.
-    #[error("the partner cannot be down since a time in the future")]
-    Future,
 }
 
 /// One end of a relationship.
@@ -107,16 +87,24 @@ pub struct Endpoint {
     partner_receive_timer: Seconds,
     /// End of the last second in which this server may have answered before its start.
     last_operational: UnixTime,
+    /// The operator has compared the store with what it remembers of it.
+    operator_confirmed: bool,
+    /// The fence in force when the process started, or that came while it sought its partner.
+    fenced_at_start: Option<Fence>,
+    /// Since when this process misses its partner in CommunicationsInterrupted, for the safe period.
+    contact_lost: Option<Now>,
     actions: VecDeque<Action>,
 }
 
-/// What does not change while the process runs.
+/// What an endpoint knows of its pair's configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// What a start without a partner does.
     pub startup_expiry: StartupExpiry,
     /// There is no partner: one server alone.
     pub alone: bool,
+    /// PartnerDown by itself after so long without contact; the risk was accepted (§7.1).
+    pub safe_period: Option<Seconds>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -131,98 +119,9 @@ const STARTUP_SHORT: Seconds = Seconds(10);
 const STARTUP_LONG: Seconds = Seconds(60);
 
 impl Endpoint {
-    /// Starts from what the store holds (§4, steps 1 and 2). `last_operational` is the last promise to
-    /// serve in the store, `loaded` its stamp before anything new is written.
-    #[must_use]
-    pub fn start(
-        role: Role,
-        stored: Option<Record>,
-        loaded: StoreStamp,
-        last_operational: UnixTime,
-        settings: Settings,
-        ctx: Context,
-    ) -> Self {
-        let now = ctx.now.wall;
-        let lost = stored.is_none();
-        let mut record = stored.unwrap_or_else(|| Record::empty(role, now));
-        record.stamp = StateStamp { epoch: loaded.epoch + 1, transition: 0 };
-        record.unconfirmed = Some(record.unconfirmed.unwrap_or(loaded).min(loaded));
-        if !record.link_edges.is_multiple_of(2) {
-            record.link_edges += 1;
-        }
-        let wait = if lost || now.since(last_operational) >= ctx.mclt { STARTUP_LONG } else { STARTUP_SHORT };
-        let mut endpoint = Self {
-            record,
-            record_changed: true,
-            settings,
-            starting: Some(ctx.now.mono + wait),
-            heard: None,
-            request: None,
-            exit_pending: false,
-            partner_receive_timer: Seconds::ZERO,
-            last_operational,
-            actions: VecDeque::new(),
-        };
-        if lost {
-            endpoint.actions.push_back(Action::Behind(
-                "the store is empty: it counts as lost until a bootstrap token says that it is new"
-                    .to_owned(),
-            ));
-        }
-        let to = on_start(endpoint.record.state, endpoint.record.previous);
-        if to != endpoint.record.state {
-            // A recovery that only paused goes on with its own time.
-            if to == State::Recover && endpoint.record.state != State::Paused {
-                endpoint.record.failed_at = endpoint.record.failed_at.max(Some(last_operational));
-            }
-            endpoint.enter(to, "start", ctx);
-        }
-        if settings.alone {
-            endpoint.starting = None;
-        }
-        endpoint
-    }
-
-    /// The partner is one of our own and both stores have been named in the handshake. Finds a store
-    /// that was restored from a backup or lost (§2.2). Call it before the partner's first state.
-    pub fn compare_stores(&mut self, progress: Progress, ctx: Context) {
-        let announced = self.announced();
-        if progress.known_of_partner > announced {
-            let epoch = progress.known_of_partner.epoch + 1;
-            if epoch > self.record.stamp.epoch {
-                self.record.stamp = StateStamp { epoch, transition: 0 };
-            }
-            self.actions.push_back(Action::Behind(format!(
-                "the store holds {}/{} but the partner saw {}/{}: fetching everything from the partner",
-                announced.epoch,
-                announced.lsn,
-                progress.known_of_partner.epoch,
-                progress.known_of_partner.lsn
-            )));
-            self.recover_everything("the store is behind what the partner knows", ctx);
-        }
-        self.record.unconfirmed = None;
-        self.record_changed = true;
-        self.note_progress(progress);
-    }
-
-    /// Remembers how far the partner is, from a STATE or CONTACT.
-    pub fn note_progress(&mut self, progress: Progress) {
-        let partner = self.record.partner.get_or_insert(PartnerRecord {
-            state: State::Unknown,
-            startup: false,
-            since: UnixTime::ZERO,
-            stamp: None,
-            highest: None,
-        });
-        {
-            let highest = partner.highest.max(Some(progress.own));
-            let stamp = partner.stamp.max(Some(progress.stamp));
-            if (highest, stamp) != (partner.highest, partner.stamp) {
-                (partner.highest, partner.stamp) = (highest, stamp);
-                self.record_changed = true;
-            }
-        }
+    /// Another configuration is in force.
+    pub fn configure(&mut self, settings: Settings) {
+        self.settings = settings;
     }
 
     /// The connection is established, the partner's state not yet known.
@@ -246,6 +145,7 @@ impl Endpoint {
         let first = self.heard.is_none();
         let same = self.heard == Some((state, startup));
         self.heard = Some((state, startup));
+        self.contact_lost = None;
         let known = self.record.partner;
         self.record.partner = Some(PartnerRecord {
             state,
@@ -292,10 +192,12 @@ impl Endpoint {
                 // It may have renewed leases until it noticed the loss itself (note 7).
                 let silent_at = ctx.now.wall + self.partner_receive_timer;
                 self.record.partner_down_at = self.record.partner_down_at.max(Some(silent_at));
+                self.record.interrupted_at = self.record.partner_down_at;
                 self.record_changed = true;
             }
             State::CommunicationsInterrupted => {
                 self.record.interrupted_at = Some(ctx.now.wall);
+                self.contact_lost = Some(ctx.now);
                 self.record_changed = true;
             }
             state => {
@@ -345,12 +247,15 @@ impl Endpoint {
 
     /// Time has passed: see [`Endpoint::next_deadline`] and [`Endpoint::wakes_at`].
     pub fn tick(&mut self, ctx: Context) {
-        if self.starting.is_some_and(|end| end <= ctx.now.mono)
-            && self.heard.is_none()
-            && self.settings.startup_expiry == StartupExpiry::Previous
-        {
+        if self.starting.is_some_and(|end| end <= ctx.now.mono) && self.may_start_alone() {
             self.starting = None;
+            if self.record.state == State::CommunicationsInterrupted {
+                self.contact_lost = Some(ctx.now);
+            }
             self.announce();
+        }
+        if self.safe_period_ends().is_some_and(|end| end <= ctx.now.mono) {
+            self.let_go(PartnerDownCause::SafePeriod, "the safe period without contact is over", ctx);
         }
         match self.record.state {
             State::RecoverWait if self.wait_is_over(ctx) => {
@@ -365,77 +270,6 @@ impl Endpoint {
     pub fn barrier_open(&mut self, ctx: Context) {
         if self.exit_pending {
             self.enter(State::Normal, "both servers have the same leases", ctx);
-        }
-    }
-
-    /// Declares the partner down since `at` (§7.1). The caller has fenced it and has evidence.
-    pub fn partner_down(&mut self, at: UnixTime, ctx: Context) -> Result<(), Refusal> {
-        if at > ctx.now.wall {
-            return Err(Refusal::Future);
-        }
-        if let Some((
-            partner @ (State::PotentialConflict
-            | State::ResolutionInterrupted
-            | State::ConflictDone
-            | State::RecoverDone),
-            _,
-        )) = self.heard
-        {
-            return Err(Refusal::PartnerOnItsWay(partner));
-        }
-        match self.record.state {
-            State::PartnerDown => {
-                self.record.partner_down_at = Some(at);
-                self.record_changed = true;
-                Ok(())
-            }
-            State::Normal
-            | State::CommunicationsInterrupted
-            | State::ResolutionInterrupted
-            | State::ConflictDone
-                if self.starting.is_none() =>
-            {
-                self.enter(State::PartnerDown, "declared by an operator", ctx);
-                self.record.partner_down_at = Some(at);
-                Ok(())
-            }
-            state => Err(Refusal::WrongState(state)),
-        }
-    }
-
-    /// Uses the word that this is a brand-new pair: a primary serves at once, a secondary recovers without
-    /// waiting (`spec/failover-protocol.md` §12.2). The caller has checked the token itself.
-    pub fn bootstrap(&mut self, store_is_empty: bool, ctx: Context) -> Result<(), Refusal> {
-        if !store_is_empty || self.record.token_burnt {
-            return Err(Refusal::StoreNotEmpty);
-        }
-        if self.record.state != State::Recover {
-            return Err(Refusal::WrongState(self.record.state));
-        }
-        self.record.token_burnt = true;
-        self.record.failed_at = None;
-        self.record.data_lost = false;
-        self.record_changed = true;
-        self.starting = None;
-        match self.record.role {
-            Role::Primary => self.enter(State::PartnerDown, "first start of a new pair", ctx),
-            // Asks for everything all the same: it has no record of the partner.
-            Role::Secondary => {
-                self.announce();
-                if let Some((state, startup)) = self.heard {
-                    self.apply(on_partner_state(State::Recover, state, startup), ctx);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Stops for a short planned while; the next start goes on from here (§11).
-    pub fn pause(&mut self, ctx: Context) {
-        if self.record.state != State::Paused {
-            let previous = self.record.state;
-            self.enter(State::Paused, "asked to stop for a while", ctx);
-            self.record.previous = previous;
         }
     }
 
@@ -454,8 +288,34 @@ impl Endpoint {
     /// When to call [`Endpoint::tick`] by the monotonic clock.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.starting
-            .filter(|_| self.heard.is_none() && self.settings.startup_expiry == StartupExpiry::Previous)
+        let start = self.starting.filter(|_| self.may_start_alone());
+        [start, self.safe_period_ends()].into_iter().flatten().min()
+    }
+
+    /// When this server enters PartnerDown by itself if contact stays lost (§7.1).
+    #[must_use]
+    pub fn safe_period_ends(&self) -> Option<Mono> {
+        let waits = self.record.state == State::CommunicationsInterrupted
+            && self.heard.is_none()
+            && !self.is_starting()
+            && !self.record.held
+            && self.fence_in_force().is_none();
+        let (lost, period) = self.contact_lost.filter(|_| waits).zip(self.settings.safe_period)?;
+        Some(lost.mono + period)
+    }
+
+    /// The same by the wall clock of the moment in which contact was lost, for people.
+    #[must_use]
+    pub fn safe_period_expires_at(&self) -> Option<UnixTime> {
+        self.safe_period_ends()?;
+        Some(self.contact_lost?.wall + self.settings.safe_period?)
+    }
+
+    /// Whether a start may end without the partner (§4 rule 5, §7.4).
+    fn may_start_alone(&self) -> bool {
+        self.heard.is_none()
+            && self.settings.startup_expiry == StartupExpiry::Previous
+            && self.fence_in_force().is_none()
     }
 
     /// When to call [`Endpoint::tick`] by the wall clock: the end of a wait that survives restarts.
@@ -503,13 +363,11 @@ impl Endpoint {
     /// Whom the server may answer.
     #[must_use]
     pub fn service(&self) -> Service {
-        if self.is_starting() { Service::Silent } else { service(self.record.state, self.heard.is_some()) }
-    }
-
-    /// What a handshake announces of the own store: as loaded, until the partner has confirmed it.
-    #[must_use]
-    pub fn announced_store(&self, durable: StoreStamp) -> StoreStamp {
-        self.record.unconfirmed.unwrap_or(durable)
+        let fenced = self.heard.is_none() && self.fence_in_force().is_some();
+        if self.is_starting() || fenced {
+            return Service::Silent;
+        }
+        service(self.record.state, self.heard.is_some())
     }
 
     /// When this server was surely silent from, before its present start.
@@ -518,78 +376,12 @@ impl Endpoint {
         self.last_operational
     }
 
-    fn announced(&self) -> StoreStamp {
-        self.record
-            .unconfirmed
-            .unwrap_or(StoreStamp { epoch: self.record.stamp.epoch, lsn: api::identity::Lsn(u64::MAX) })
-    }
-
-    /// Whether a partner in this state has been in Normal with a server of ours, which the bootstrap token
-    /// called brand-new (`spec/failover-protocol.md` §12.2, BT-4). The states of a first contact and of a
-    /// stop say nothing.
-    fn token_is_refuted_by(&self, partner: State) -> bool {
-        let Record { state, token_burnt, integrated, failed_at, .. } = &self.record;
-        let by_token = *token_burnt && !integrated && failed_at.is_none();
-        let refuted = match partner {
-            State::Normal
-            | State::CommunicationsInterrupted
-            | State::PotentialConflict
-            | State::ResolutionInterrupted
-            | State::ConflictDone => matches!(state, State::PartnerDown | State::Recover),
-            // That of a primary with a token.
-            State::PartnerDown => *state == State::PartnerDown,
-            State::Unknown
-            | State::Startup
-            | State::Recover
-            | State::Paused
-            | State::Shutdown
-            | State::RecoverDone
-            | State::RecoverWait => false,
-        };
-        by_token && refuted
-    }
-
-    /// The store is not what it should be: everything comes from the partner, and what this server may
-    /// have granted is waited for.
-    fn recover_everything(&mut self, why: &'static str, ctx: Context) {
-        self.starting = None;
-        if !self.record.data_lost {
-            self.record.failed_at = Some(ctx.now.wall);
-        }
-        self.record.data_lost = true;
-        self.enter(State::Recover, why, ctx);
-    }
-
     fn leads_to_normal(&self, partner: State) -> bool {
         matches!(
             (self.record.state, partner),
             (State::PartnerDown | State::CommunicationsInterrupted | State::RecoverDone, State::RecoverDone)
                 | (State::RecoverDone, State::Normal)
         )
-    }
-
-    /// §4 rule 4: the first word of the partner ends the start.
-    fn finish_start(&mut self, partner: State, startup: bool, since: UnixTime, ctx: Context) {
-        self.starting = None;
-        if partner == State::PartnerDown {
-            let was_down = since > self.last_operational + ctx.guard;
-            match on_partner_down_at_start(self.record.state, was_down) {
-                Next::Go(to) => {
-                    if to == State::Recover {
-                        self.record.failed_at = Some(self.last_operational);
-                    }
-                    self.enter(to, "the partner had been let go into PartnerDown", ctx);
-                }
-                next => {
-                    self.announce();
-                    self.apply(next, ctx);
-                }
-            }
-            return;
-        }
-        // Without the flag even if the state is the same: the partner may wait for just that.
-        self.announce();
-        self.apply(on_partner_state(self.record.state, partner, startup), ctx);
     }
 
     fn apply(&mut self, next: Next, ctx: Context) {
@@ -638,6 +430,12 @@ impl Endpoint {
         }
     }
 
+    /// Enters PartnerDown for another cause than the partner's own word.
+    fn let_go(&mut self, cause: PartnerDownCause, why: &'static str, ctx: Context) {
+        self.enter(State::PartnerDown, why, ctx);
+        self.record.partner_down_cause = Some(cause);
+    }
+
     fn announce(&mut self) {
         let announcement = self.announcement();
         self.actions.push_back(announcement);
@@ -647,9 +445,15 @@ impl Endpoint {
         let from = self.record.state;
         self.forget_request();
         self.exit_pending = false;
+        let before = self.record.stamp;
         self.record.state = to;
         self.record.since = ctx.now.wall.max(self.record.since);
         self.record.stamp.transition += 1;
+        if to != State::PartnerDown {
+            self.record.partner_down_after = None;
+            self.record.partner_down_cause = None;
+        }
+        self.contact_lost = (to == State::CommunicationsInterrupted).then_some(ctx.now);
         self.record_changed = true;
         self.actions.push_back(Action::Entered { from, to, why });
         self.announce();
@@ -664,7 +468,12 @@ impl Endpoint {
                 self.actions.push_back(Action::Requeue);
             }
             State::CommunicationsInterrupted => self.record.interrupted_at = Some(ctx.now.wall),
-            State::PartnerDown => self.record.partner_down_at = Some(ctx.now.wall),
+            State::PartnerDown => {
+                self.record.partner_down_at = Some(ctx.now.wall);
+                self.record.partner_down_after = Some(before);
+                self.record.partner_down_cause = Some(PartnerDownCause::ShutdownReceived);
+                self.record.held = false;
+            }
             State::PotentialConflict => {
                 self.record.wait_until = None;
                 if self.heard.is_some() {

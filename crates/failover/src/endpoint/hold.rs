@@ -1,0 +1,93 @@
+//! Times in which no client gets an address that it has not got already: somebody may hold it whom no store
+//! knows (`spec/failover-behaviour.md` §7.5, §8 "double-loss hold").
+
+use api::time::{Seconds, UnixTime};
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Endpoint};
+
+/// A hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Hold {
+    /// Its end. [`UnixTime::INFINITE`] ends by an operator's word only.
+    pub until: UnixTime,
+    /// Why.
+    pub reason: HoldReason,
+}
+
+/// Why addresses are held.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub enum HoldReason {
+    /// Both servers lost their data: leases run on that nobody knows (§8).
+    BothStoresLost,
+    /// PartnerDown without having synchronised since the partner was in it: it may have given out any
+    /// address (§7.5).
+    SerialPartnerDown,
+}
+
+impl HoldReason {
+    /// The name in status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BothStoresLost => "BothStoresLost",
+            Self::SerialPartnerDown => "SerialPartnerDown",
+        }
+    }
+}
+
+impl Endpoint {
+    /// The hold, while it lasts.
+    #[must_use]
+    pub fn hold(&self, now: UnixTime) -> Option<Hold> {
+        self.record.hold.filter(|hold| now < hold.until || hold.until.is_infinite())
+    }
+
+    /// Holds addresses until then; a longer hold stays.
+    pub(super) fn hold_until(&mut self, until: UnixTime, reason: HoldReason) {
+        if self.record.hold.is_none_or(|hold| hold.until < until) {
+            self.record.hold = Some(Hold { until, reason });
+            self.record_changed = true;
+        }
+    }
+
+    /// Ends a hold at the operator's risk. Whether there was one.
+    pub(super) fn end_hold(&mut self) -> bool {
+        let held = self.record.hold.take().is_some();
+        self.record_changed |= held;
+        held
+    }
+
+    /// Since when this server's data is lost, as told to the partner. `None` if it is not, or if a bootstrap
+    /// token says that there never was any.
+    #[must_use]
+    pub fn data_lost_since(&self) -> Option<UnixTime> {
+        self.record.failed_at.filter(|_| self.record.data_lost)
+    }
+
+    /// What the partner says of its own data: since when it is lost, and until when it holds addresses. If
+    /// both have lost theirs, nothing bounds the leases that clients may still have but the longest lease of
+    /// all subnets.
+    pub fn partner_data(
+        &mut self,
+        lost_since: Option<UnixTime>,
+        partner_holds_until: Option<UnixTime>,
+        longest_lease: Seconds,
+        ctx: Context,
+    ) {
+        if let (Some(own), Some(partner)) = (self.data_lost_since(), lost_since) {
+            let start = own.max(partner);
+            let until = if longest_lease.get() == u32::MAX {
+                UnixTime::INFINITE
+            } else {
+                start + longest_lease + ctx.guard
+            };
+            self.hold_until(until, HoldReason::BothStoresLost);
+        }
+        if let Some(until) = partner_holds_until
+            && until > ctx.now.wall
+        {
+            self.hold_until(until, HoldReason::BothStoresLost);
+        }
+    }
+}

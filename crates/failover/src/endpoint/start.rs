@@ -1,0 +1,255 @@
+//! How an endpoint starts: from its store, from a bootstrap token, from a backup (`spec/failover-behaviour.md`
+//! §2.2, §4; `spec/failover-protocol.md` §12.2).
+
+use std::collections::VecDeque;
+
+use api::force::Evidence;
+use api::identity::{Role, State, StateStamp, StoreStamp};
+use api::status::PartnerDownCause;
+use api::time::{Seconds, UnixTime};
+
+use super::{Action, Context, Endpoint, Refusal, STARTUP_LONG, STARTUP_SHORT, Settings};
+use crate::record::{PartnerRecord, Record};
+use crate::transition::{Next, on_partner_down_at_start, on_partner_state, on_start};
+
+/// What a peer of our own says of both stores in a handshake (§9, sub-option 6).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// The peer's own store.
+    pub own: StoreStamp,
+    /// The peer's own state change.
+    pub stamp: StateStamp,
+    /// The highest that the peer knows of ours.
+    pub known_of_partner: StoreStamp,
+}
+
+impl Endpoint {
+    /// Starts from what the store holds (§4, steps 1 and 2). `last_operational` is the last promise to
+    /// serve in the store, `loaded` its stamp before anything new is written.
+    #[must_use]
+    pub fn start(
+        role: Role,
+        stored: Option<Record>,
+        loaded: StoreStamp,
+        last_operational: UnixTime,
+        settings: Settings,
+        ctx: Context,
+    ) -> Self {
+        let now = ctx.now.wall;
+        let lost = stored.is_none();
+        let mut record = stored.unwrap_or_else(|| Record::empty(role, now));
+        record.stamp = StateStamp { epoch: loaded.epoch + 1, transition: 0 };
+        record.unconfirmed = Some(record.unconfirmed.unwrap_or(loaded).min(loaded));
+        if !record.link_edges.is_multiple_of(2) {
+            record.link_edges += 1;
+        }
+        let wait = if lost || now.since(last_operational) >= ctx.mclt { STARTUP_LONG } else { STARTUP_SHORT };
+        let mut endpoint = Self {
+            record,
+            record_changed: true,
+            settings,
+            starting: Some(ctx.now.mono + wait),
+            heard: None,
+            request: None,
+            exit_pending: false,
+            partner_receive_timer: Seconds::ZERO,
+            last_operational,
+            operator_confirmed: false,
+            fenced_at_start: None,
+            contact_lost: None,
+            actions: VecDeque::new(),
+        };
+        endpoint.fenced_at_start = endpoint.fence_in_force().copied();
+        if lost {
+            endpoint.actions.push_back(Action::Behind(
+                "the store is empty: it counts as lost until a bootstrap token says that it is new"
+                    .to_owned(),
+            ));
+        }
+        endpoint.take_up("start", ctx);
+        if settings.alone {
+            endpoint.starting = None;
+        }
+        endpoint
+    }
+
+    /// Enters the state that follows from the stored one (§4, steps 1 and 2).
+    pub(super) fn take_up(&mut self, why: &'static str, ctx: Context) {
+        let stored = self.record.state;
+        let previous = self.record.previous;
+        // A Shutdown that the partner never heard of is none: it has not taken over.
+        let unheard = stored == State::Shutdown && std::mem::take(&mut self.record.shutdown_unsaid);
+        let to = if unheard { on_start(State::Paused, previous) } else { on_start(stored, previous) };
+        if to == stored {
+            return;
+        }
+        // A recovery that only paused goes on with its own time.
+        if to == State::Recover && stored != State::Paused && !unheard {
+            self.record.failed_at = self.record.failed_at.max(Some(self.last_operational));
+        }
+        self.enter(to, why, ctx);
+    }
+
+    /// The partner is one of our own and both stores have been named in the handshake. Finds a store
+    /// that was restored from a backup or lost (§2.2). Call it before the partner's first state.
+    pub fn compare_stores(&mut self, progress: Progress, ctx: Context) {
+        let announced = self.announced();
+        if progress.known_of_partner > announced {
+            self.fall_back("the partner", announced, progress.known_of_partner, ctx);
+        }
+        self.record.unconfirmed = None;
+        self.record_changed = true;
+        self.note_progress(progress);
+    }
+
+    /// The operator's word of the highest that it ever saw of this store: the first who remembers more than
+    /// the store held at the start finds the old copy (§2.2). What is announced to the partner stays, as the
+    /// partner may remember more.
+    pub fn operator_saw(&mut self, highest: StoreStamp, ctx: Context) {
+        let announced = self.announced();
+        if highest > announced {
+            self.fall_back("the operator", announced, highest, ctx);
+        }
+        self.operator_confirmed = true;
+    }
+
+    /// Whether somebody has confirmed since the start that the store was no old copy.
+    #[must_use]
+    pub fn is_store_confirmed(&self) -> bool {
+        self.operator_confirmed || self.record.unconfirmed.is_none()
+    }
+
+    fn fall_back(&mut self, who: &str, held: StoreStamp, known: StoreStamp, ctx: Context) {
+        let epoch = known.epoch + 1;
+        if epoch > self.record.stamp.epoch {
+            self.record.stamp = StateStamp { epoch, transition: 0 };
+        }
+        self.actions.push_back(Action::Behind(format!(
+            "the store holds {}/{} but {who} saw {}/{}: fetching everything from the partner",
+            held.epoch, held.lsn, known.epoch, known.lsn
+        )));
+        self.recover_everything("the store is behind what it held before", ctx);
+    }
+
+    /// Remembers how far the partner is, from a STATE or CONTACT.
+    pub fn note_progress(&mut self, progress: Progress) {
+        let partner = self.record.partner.get_or_insert(PartnerRecord {
+            state: State::Unknown,
+            startup: false,
+            since: UnixTime::ZERO,
+            stamp: None,
+            highest: None,
+        });
+        {
+            let highest = partner.highest.max(Some(progress.own));
+            let stamp = partner.stamp.max(Some(progress.stamp));
+            if (highest, stamp) != (partner.highest, partner.stamp) {
+                (partner.highest, partner.stamp) = (highest, stamp);
+                self.record_changed = true;
+            }
+        }
+    }
+
+    /// Uses the word that this is a brand-new pair: a primary serves at once, a secondary recovers without
+    /// waiting (`spec/failover-protocol.md` §12.2). The caller has checked the token itself.
+    pub fn bootstrap(&mut self, store_is_empty: bool, ctx: Context) -> Result<(), Refusal> {
+        if !store_is_empty || self.record.token_burnt {
+            return Err(Refusal::StoreNotEmpty);
+        }
+        if self.record.state != State::Recover {
+            return Err(Refusal::WrongState(self.record.state));
+        }
+        self.record.token_burnt = true;
+        self.record.failed_at = None;
+        self.record.data_lost = false;
+        self.record_changed = true;
+        self.starting = None;
+        match self.record.role {
+            Role::Primary => self.let_go(PartnerDownCause::Bootstrap, "first start of a new pair", ctx),
+            // Asks for everything all the same: it has no record of the partner.
+            Role::Secondary => {
+                self.announce();
+                if let Some((state, startup)) = self.heard {
+                    self.apply(on_partner_state(State::Recover, state, startup), ctx);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a handshake announces of the own store: as loaded, until the partner has confirmed it.
+    #[must_use]
+    pub fn announced_store(&self, durable: StoreStamp) -> StoreStamp {
+        self.record.unconfirmed.unwrap_or(durable)
+    }
+
+    fn announced(&self) -> StoreStamp {
+        self.record
+            .unconfirmed
+            .unwrap_or(StoreStamp { epoch: self.record.stamp.epoch, lsn: api::identity::Lsn(u64::MAX) })
+    }
+
+    /// Whether a partner in this state has been in Normal with a server of ours, which the bootstrap token
+    /// called brand-new (`spec/failover-protocol.md` §12.2, BT-4). The states of a first contact and of a
+    /// stop say nothing.
+    pub(super) fn token_is_refuted_by(&self, partner: State) -> bool {
+        let Record { state, token_burnt, integrated, failed_at, .. } = &self.record;
+        let by_token = *token_burnt && !integrated && failed_at.is_none();
+        let refuted = match partner {
+            State::Normal
+            | State::CommunicationsInterrupted
+            | State::PotentialConflict
+            | State::ResolutionInterrupted
+            | State::ConflictDone => matches!(state, State::PartnerDown | State::Recover),
+            // That of a primary with a token.
+            State::PartnerDown => *state == State::PartnerDown,
+            State::Unknown
+            | State::Startup
+            | State::Recover
+            | State::Paused
+            | State::Shutdown
+            | State::RecoverDone
+            | State::RecoverWait => false,
+        };
+        by_token && refuted
+    }
+
+    /// The store is not what it should be: everything comes from the partner, and what this server may
+    /// have granted is waited for.
+    pub(super) fn recover_everything(&mut self, why: &'static str, ctx: Context) {
+        self.starting = None;
+        if !self.record.data_lost {
+            self.record.failed_at = Some(ctx.now.wall);
+        }
+        self.record.data_lost = true;
+        self.enter(State::Recover, why, ctx);
+    }
+
+    /// §4 rule 4: the first word of the partner ends the start.
+    pub(super) fn finish_start(&mut self, partner: State, startup: bool, since: UnixTime, ctx: Context) {
+        self.starting = None;
+        if partner == State::PartnerDown {
+            // Evidence that this server could not serve when the partner was let go, if the fence that says so
+            // was in force up to now (ST-3).
+            let proven =
+                self.fenced_at_start.is_some_and(|fence| fence.evidence == Some(Evidence::Automatic));
+            let was_down = proven || since > self.last_operational + ctx.guard;
+            match on_partner_down_at_start(self.record.state, was_down) {
+                Next::Go(to) => {
+                    if to == State::Recover {
+                        self.record.failed_at = Some(self.last_operational);
+                    }
+                    self.enter(to, "the partner had been let go into PartnerDown", ctx);
+                }
+                next => {
+                    self.announce();
+                    self.apply(next, ctx);
+                }
+            }
+            return;
+        }
+        // Without the flag even if the state is the same: the partner may wait for just that.
+        self.announce();
+        self.apply(on_partner_state(self.record.state, partner, startup), ctx);
+    }
+}
