@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::process::{Daemon, run};
+use crate::process::{Daemon, run, run_with};
 use crate::{Failure, Told};
 
 /// The first three numbers of the LAN.
@@ -38,6 +38,69 @@ pub fn on_node(node: &str, words: &[&str]) -> Told<String> {
     let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let pid = text.split_whitespace().next().ok_or("the node does not run")?;
     run(20, &[&["nsenter", "--all", "--target", pid], words].concat())
+}
+
+/// Keeps the failover link of a node's servers to a port from working, until this is dropped; all else goes on.
+#[derive(Debug)]
+pub struct LinkCut {
+    node: String,
+}
+
+impl LinkCut {
+    /// Cuts both directions.
+    pub fn new(node: &str, port: u64) -> Told<Self> {
+        let cut = Self { node: node.to_owned() };
+        let rules = format!(
+            "table ip story_cut {{
+               chain input {{ type filter hook input priority -10; tcp dport {port} drop; tcp sport {port} drop; }}
+               chain output {{ type filter hook output priority -10; tcp dport {port} drop; tcp sport {port} drop; }}
+             }}"
+        );
+        let words = cut.nft(&["-f", "-"])?;
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        run_with(20, &words, Some(&rules))?;
+        Ok(cut)
+    }
+
+    /// `nft` on the node's network, from outside of the node.
+    fn nft(&self, words: &[&str]) -> Told<Vec<String>> {
+        let name = format!("dfp-{}-{}", host()?, self.node);
+        let words = [&["ip", "netns", "exec", &name, "nft"], words].concat();
+        Ok(words.into_iter().map(str::to_owned).collect())
+    }
+}
+
+impl Drop for LinkCut {
+    fn drop(&mut self) {
+        let Ok(words) = self.nft(&["delete", "table", "ip", "story_cut"]) else { return };
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        run(20, &words).ok();
+    }
+}
+
+/// A part of the cluster that does not run, until this is dropped.
+#[derive(Debug)]
+pub struct Stopped {
+    part: String,
+}
+
+impl Stopped {
+    /// Stops or kills it.
+    pub fn new(action: &str, part: &str) -> Told<Self> {
+        component(action, part)?;
+        Ok(Self { part: part.to_owned() })
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        component("start", &self.part).ok();
+    }
+}
+
+/// The folder in which etcd keeps what the API server stores.
+pub fn etcd_folder() -> Told<PathBuf> {
+    Ok(state()?.join("etcd"))
 }
 
 /// Kills the processes of a container, as the kernel would; `id` as in the pod's status.

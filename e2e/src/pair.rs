@@ -237,6 +237,48 @@ impl Pair {
         cluster::component("start", &node.replace("node-", "kubelet-"))
     }
 
+    /// Forces a state with a plain `kubectl patch`.
+    pub fn force(&self, force: Value) -> Told {
+        let patch = json!({"spec": {"forceState": force}}).to_string();
+        let words = ["-n", self.namespace(), "patch", "dfp", &self.name, "--type=merge", "-p", &patch];
+        kubectl(&words).map(|_| ())
+    }
+
+    /// The spec without a forced state.
+    pub fn withdraw(&self) -> Told {
+        self.force(Value::Null)
+    }
+
+    /// What status shows of a request; null if nothing.
+    pub fn request(&self, id: &str) -> Told<Value> {
+        let object = self.object()?;
+        let requests = object.pointer("/status/requests").and_then(Value::as_array);
+        Ok(requests
+            .and_then(|all| all.iter().find(|one| one["requestId"] == id))
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    /// Waits until a request is in a phase; answers what status shows of it, and how long that took.
+    pub fn until_phase(&self, id: &str, phase: &str, seconds: u64) -> Told<(Value, Duration)> {
+        let began = Instant::now();
+        let request = wait_until(&format!("request {id} is {phase}"), seconds, || {
+            let request = self.request(id)?;
+            ensure(request["phase"] == phase, || {
+                format!("{request}; {}", self.states().unwrap_or_else(|failure| failure.0))
+            })?;
+            Ok(request)
+        })?;
+        Ok((request, began.elapsed()))
+    }
+
+    /// Stops a server for good, as a person would: its node takes nothing new, and its pod is deleted.
+    pub fn evict(&self, role: Role) -> Told<Cordon> {
+        let cordon = Cordon::new(&text_at(&self.pod_object(role)?, "/spec/nodeName"))?;
+        kubectl(&["-n", self.namespace(), "delete", "pod", &self.pod(role)])?;
+        Ok(cordon)
+    }
+
     /// The role of the server with an address.
     pub fn role_of(&self, address: &str) -> Told<Role> {
         let object = self.object()?;
@@ -326,6 +368,27 @@ impl Pair {
         let applied = try_kubectl(&["create", "-f", "-"], Some(&self.manifest.to_string()))?;
         ensure(!applied.ok, || format!("the API server took {}", self.manifest))?;
         Ok(applied.err.trim().to_owned())
+    }
+}
+
+/// A node that takes no new pods, until this is dropped.
+#[derive(Debug)]
+pub struct Cordon {
+    /// Its name.
+    pub node: String,
+}
+
+impl Cordon {
+    /// Cordons a node.
+    pub fn new(node: &str) -> Told<Self> {
+        kubectl(&["cordon", node])?;
+        Ok(Self { node: node.to_owned() })
+    }
+}
+
+impl Drop for Cordon {
+    fn drop(&mut self) {
+        kubectl(&["uncordon", &self.node]).ok();
     }
 }
 
