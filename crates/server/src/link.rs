@@ -76,6 +76,9 @@ struct Told {
     /// Until when the sender gives no client a new address because both stores were lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     hold_until: Option<UnixTime>,
+    /// The sender never heard of any partner before this connection, and its own data is whole.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    never_knew_partner: bool,
 }
 
 impl Links {
@@ -396,6 +399,7 @@ impl Server {
         let told = Told {
             requests,
             data_lost_since: self.endpoint.data_lost_since(),
+            never_knew_partner: self.endpoint.never_knew_partner(),
             hold_until: hold.filter(|hold| hold.reason == HoldReason::BothStoresLost).map(|hold| hold.until),
         };
         if let Ok(json) = serde_json::to_vec(&told) {
@@ -417,9 +421,12 @@ impl Server {
                 let text = format!("what the partner tells of requests cannot be read: {error}");
                 self.outbox.event(Event::Notice { class: "ledger_unreadable", text });
             }
-            Some(Ok(Told { requests, data_lost_since, hold_until })) => {
+            Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner })) => {
                 if self.ledger.learn(requests) {
                     self.journal.document(Document::Ledger, &self.ledger);
+                }
+                if never_knew_partner {
+                    self.endpoint.partner_never_knew_us();
                 }
                 let context = self.context(now);
                 let longest = self.config.longest_lease();

@@ -112,7 +112,8 @@ impl Endpoint {
     }
 
     fn may_let_go(&self, at: UnixTime, expert: bool, ctx: Context) -> Result<(), Refusal> {
-        if self.settings.alone {
+        // A server that was left alone had a partner once, and that one must be declared down.
+        if self.settings.alone && !self.record.integrated {
             return Err(Refusal::Alone);
         }
         if at > ctx.now.wall {

@@ -1,6 +1,7 @@
 //! Times in which no client gets an address that it has not got already: somebody may hold it whom no store
 //! knows (`spec/failover-behaviour.md` §7.5, §8 "double-loss hold").
 
+use api::identity::State;
 use api::time::{Seconds, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,23 @@ impl Endpoint {
     #[must_use]
     pub fn data_lost_since(&self) -> Option<UnixTime> {
         self.record.failed_at.filter(|_| self.record.data_lost)
+    }
+
+    /// Whether this server can vouch that the partner is a brand-new one: it never heard of any (§8, "the
+    /// partner's word that it never knew one").
+    #[must_use]
+    pub fn never_knew_partner(&self) -> bool {
+        self.knew_nobody
+    }
+
+    /// The partner vouches that it never knew us: what looks like a lost store is that of a server that joined a
+    /// single one, and there is nothing to wait for.
+    pub fn partner_never_knew_us(&mut self) {
+        if self.record.state == State::Recover && self.record.data_lost && !self.record.integrated {
+            self.record.data_lost = false;
+            self.record.failed_at = None;
+            self.record_changed = true;
+        }
     }
 
     /// What the partner says of its own data: since when it is lost, and until when it holds addresses. If

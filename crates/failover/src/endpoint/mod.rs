@@ -87,6 +87,8 @@ pub struct Endpoint {
     partner_receive_timer: Seconds,
     /// End of the last second in which this server may have answered before its start.
     last_operational: UnixTime,
+    /// Before the present connection this server never heard of any partner, and its own data is whole.
+    knew_nobody: bool,
     /// The operator has compared the store with what it remembers of it.
     operator_confirmed: bool,
     /// The fence in force when the process started, or that came while it sought its partner.
@@ -127,6 +129,8 @@ impl Endpoint {
     /// The connection is established, the partner's state not yet known.
     pub fn link_up(&mut self, partner_receive_timer: Seconds) {
         self.heard = None;
+        let record = &self.record;
+        self.knew_nobody = record.partner.is_none() && !record.integrated && !record.data_lost;
         self.partner_receive_timer = partner_receive_timer;
         if self.record.link_edges.is_multiple_of(2) {
             self.record.link_edges += 1;

@@ -54,6 +54,7 @@ impl Endpoint {
             exit_pending: false,
             partner_receive_timer: Seconds::ZERO,
             last_operational,
+            knew_nobody: false,
             operator_confirmed: false,
             fenced_at_start: None,
             contact_lost: None,

@@ -160,7 +160,8 @@ fn a_starting_server_is_forced_by_experts_only() {
 #[test]
 fn a_server_alone_has_no_partner_to_declare_down() {
     let now = clock(at(8, 0, 0));
-    let record = record_of(Role::Primary, CI, at(8, 0, 0));
+    let mut record = record_of(Role::Primary, CI, at(8, 0, 0));
+    record.integrated = false;
     let settings = Settings { alone: true, ..SETTINGS };
     let mut endpoint =
         Endpoint::start(Role::Primary, Some(record), StoreStamp::default(), now.wall, settings, context(now));

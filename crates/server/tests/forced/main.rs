@@ -10,7 +10,7 @@ use api::time::{Seconds, UnixTime};
 use serde_json::json;
 use server::{Answer, Caller, Command, edit_state};
 
-use self::pair::{Dhcp, LEASE, MCLT, P, Pair, S, request};
+use self::pair::{Dhcp, LEASE, MCLT, P, Pair, S, manifest, request};
 
 const CI: State = State::CommunicationsInterrupted;
 
@@ -443,4 +443,51 @@ fn a_request_for_the_other_server_or_without_sense_changes_nothing() {
     assert!(message.contains("deadServer") && message.contains("reason"), "{message}");
     assert_eq!(pair.states()[P], CI);
     assert_eq!(pair.ask(P, Command::Requests), Answer::Requests(Vec::new()));
+}
+
+#[test]
+fn a_single_server_grown_to_a_pair_takes_its_new_partner_in_without_a_wait() {
+    let mut pair = Pair::stopped();
+    let mut alone = manifest();
+    alone.spec.secondary = None;
+    pair.start_with(P, true, alone);
+    pair.run(Seconds(1000));
+    let (address, _) = pair.lease(P, 1).expect("a lease");
+    pair.stop(P);
+    pair.start(P, false);
+    pair.start(S, false);
+    let begun = pair.now().wall;
+    pair.run_until_normal();
+    assert!(pair.now().wall.since(begun) < Seconds(30), "nothing is waited for");
+    assert_eq!(pair.report(S).server.new_clients_from, None);
+    assert!(pair.renew(S, 1, address).is_some(), "it knows the leases");
+    // A partner that was known and lost its store is another case.
+    pair.lose(S);
+    pair.start(S, false);
+    let begun = pair.now().wall;
+    pair.run_until_normal();
+    assert!(pair.now().wall.since(begun) >= Seconds(MCLT));
+}
+
+#[test]
+fn a_pair_shrunk_to_one_server_takes_everything_over_once_the_other_is_declared_down() {
+    let mut pair = bereft();
+    let mut alone = manifest();
+    alone.spec.secondary = None;
+    pair.stop(P);
+    pair.start_with(P, false, alone);
+    pair.run(Seconds(20));
+    let mut own = 0;
+    while pair.lease(P, own + 1).is_some() {
+        own += 1;
+    }
+    assert_eq!(own, 9, "the addresses of the removed server are not its own yet");
+    let seen = pair.report(P).loaded;
+    pair.ask(P, Command::Highest(seen));
+    let mut attested = partner_down("shrink");
+    attested["evidence"] = "Attested".into();
+    attested["reason"] = "the server was removed from the spec, and its pod is gone".into();
+    assert_eq!(pair.force(P, attested).phase, RequestPhase::Granted);
+    pair.run(Seconds(MCLT + 1));
+    assert!(pair.lease(P, 20).is_some());
 }

@@ -91,7 +91,10 @@ impl Pair {
     }
 
     pub(crate) fn start(&mut self, me: usize, token: bool) {
-        let manifest = manifest();
+        self.start_with(me, token, manifest());
+    }
+
+    pub(crate) fn start_with(&mut self, me: usize, token: bool, manifest: PairManifest) {
         let config = PairConfig::new(&manifest).expect("a valid manifest");
         let side = &self.sides[me];
         let volume = format!("volume-{me}-{}", side.volume);
