@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::Request;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -59,8 +59,17 @@ pub struct Answer {
 
 /// Asks and waits for the whole answer.
 pub async fn get(socket: &Path, path: &str) -> Result<Answer, Error> {
+    collect(socket, Method::GET, path, Bytes::new()).await
+}
+
+/// Sends a JSON document and waits for the whole answer.
+pub async fn post(socket: &Path, path: &str, document: Vec<u8>) -> Result<Answer, Error> {
+    collect(socket, Method::POST, path, document.into()).await
+}
+
+async fn collect(socket: &Path, method: Method, path: &str, document: Bytes) -> Result<Answer, Error> {
     let mut body = Vec::new();
-    let status = stream(socket, path, &mut |_, part| {
+    let status = exchange(socket, method, path, document, &mut |_, part| {
         body.extend_from_slice(part);
         Ok(())
     })
@@ -74,15 +83,26 @@ pub async fn stream(
     path: &str,
     each: &mut dyn FnMut(u16, &[u8]) -> io::Result<()>,
 ) -> Result<u16, Error> {
+    exchange(socket, Method::GET, path, Bytes::new(), each).await
+}
+
+async fn exchange(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    document: Bytes,
+    each: &mut dyn FnMut(u16, &[u8]) -> io::Result<()>,
+) -> Result<u16, Error> {
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|source| Error::Connect { path: socket.to_owned(), source })?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     crate::task::spawn(connection);
-    let request = Request::get(path)
-        .header("host", "localhost")
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Error::Write(io::Error::other(error)))?;
+    let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
+    if !document.is_empty() {
+        request = request.header("content-type", "application/json");
+    }
+    let request = request.body(Full::new(document)).map_err(|error| Error::Write(io::Error::other(error)))?;
     let answer =
         tokio::time::timeout(TIMEOUT, sender.send_request(request)).await.map_err(|_| Error::Timeout)??;
     let status = answer.status().as_u16();

@@ -178,6 +178,7 @@ const COUNTERS: &[(&str, &str, &str)] = &[
     ("packets_received", "type", "DHCP packets received."),
     ("replies_dropped", "reason", "Replies that did not leave."),
     ("replies_sent", "type", "Replies handed to the kernel."),
+    ("requests", "phase", "Requests for another state that were decided, by their phase."),
     ("state_changes", "state", "Times that the server entered a failover state."),
     ("updates_rejected", "reason", "Updates of the partner that this server rejected."),
     ("updates_rejected_by_partner", "reason", "Updates that the partner rejected."),

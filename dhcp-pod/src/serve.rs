@@ -218,13 +218,13 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
             crate::task::spawn(certificates.clone().follow());
         }
         crate::task::spawn(link.run());
-        let router = admin::router(Admin { engine: handle.clone(), metrics });
+        let admin = Admin { engine: handle.clone(), role: arguments.role, metrics };
         if let Some(path) = &arguments.socket {
-            admin::serve_unix(path, router.clone())?;
+            admin::serve_unix(path, admin.clone())?;
         }
         if let Some(address) = plan.admin {
             let certificates = certificates.filter(|_| !address.ip().is_loopback());
-            admin::serve_tcp(address, router, certificates)?;
+            admin::serve_tcp(address, admin, certificates)?;
         }
         tracing::info!(
             "serving clients on {} as {own}, partner {} over {:?}",

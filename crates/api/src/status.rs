@@ -104,6 +104,35 @@ pub enum RequestPhase {
     Superseded,
 }
 
+impl RequestPhase {
+    /// The name used in status and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fencing => "Fencing",
+            Self::AwaitingEvidence => "AwaitingEvidence",
+            Self::Granted => "Granted",
+            Self::Refused => "Refused",
+            Self::Superseded => "Superseded",
+        }
+    }
+
+    /// Whether nothing more will become of a request in this phase.
+    #[must_use]
+    pub const fn is_decided(self) -> bool {
+        match self {
+            Self::Granted | Self::Refused | Self::Superseded => true,
+            Self::Fencing | Self::AwaitingEvidence => false,
+        }
+    }
+}
+
+impl std::fmt::Display for RequestPhase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Ports that the operator allocated for a pair.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,5 +1,6 @@
 //! Fields of a manifest that nobody reads: typing errors, or fields of a later release.
 
+use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::pair::PairSpec;
@@ -29,6 +30,17 @@ pub fn unknown_fields(raw: &Value) -> Vec<String> {
     walk.unknown
 }
 
+/// Paths of all fields of a document that no field of `T` takes, such as `expect.transitions`.
+///
+/// For documents in which a typing error must not be dropped silently.
+#[must_use]
+pub fn unknown_fields_of<T: JsonSchema>(raw: &Value) -> Vec<String> {
+    let schema = schemars::schema_for!(T).to_value();
+    let mut walk = Walk { definitions: &schema["$defs"], unknown: Vec::new() };
+    walk.object(raw, &schema, "", &[]);
+    walk.unknown
+}
+
 struct Walk<'a> {
     definitions: &'a Value,
     unknown: Vec<String>,
@@ -55,7 +67,10 @@ impl<'a> Walk<'a> {
             if ignored.contains(&name.as_str()) {
                 continue;
             }
-            let path = format!("{path}.{}", printable(name));
+            let path = match path {
+                "" => printable(name),
+                _ => format!("{path}.{}", printable(name)),
+            };
             match properties.get(name) {
                 Some(schema) => self.value(value, schema, &path),
                 None => self.unknown.push(path),
@@ -84,6 +99,7 @@ fn printable(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;
@@ -168,6 +184,25 @@ mod tests {
     fn the_operators_own_fields_are_ignored_in_the_spec_only() {
         assert_eq!(unknown_fields(&with("", "forceState", json!(1))), ["forceState"]);
         assert_eq!(unknown_fields(&with("/spec/link", "safePeriod", json!(1))), ["spec.link.safePeriod"]);
+    }
+
+    #[test]
+    fn a_misspelt_field_of_a_dangerous_command_is_named() {
+        let known = json!({
+            "requestId": "fire-1", "server": "primary", "state": "PartnerDown", "deadServer": "secondary",
+            "downSince": null, "recoverTime": null, "evidence": "Attested", "expert": true, "hold": false,
+            "confirm": true, "reason": "rack b on fire", "expect": {"epoch": 4, "transition": 12},
+        });
+        let request = crate::force::ForceRequest::deserialize(&known).expect("every field that there is");
+        let again = serde_json::to_value(&request).expect("plain JSON");
+        for whole in [&known, &again] {
+            assert_eq!(unknown_fields_of::<crate::force::ForceRequest>(whole), Vec::<String>::new());
+        }
+        let mut misspelt = known;
+        misspelt["downsince"] = json!("2026-11-22T09:20:00Z");
+        misspelt["expect"]["lsn"] = json!(7);
+        let unknown = unknown_fields_of::<crate::force::ForceRequest>(&misspelt);
+        assert_eq!(unknown, ["downsince", "expect.lsn"]);
     }
 
     #[test]

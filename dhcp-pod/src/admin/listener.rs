@@ -11,10 +11,13 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use server::Caller;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Admin;
+use super::routes::router;
 use crate::logging::Brake;
 use crate::tls::Certificates;
 
@@ -57,7 +60,7 @@ impl Error {
 }
 
 /// Opens the unix socket, which only its owner may use, and serves on it in the background.
-pub fn serve_unix(path: &Path, router: Router) -> Result<(), Error> {
+pub fn serve_unix(path: &Path, admin: Admin) -> Result<(), Error> {
     let failed = |source| Error::Bind { address: path.display().to_string(), source };
     match std::fs::symlink_metadata(path) {
         // Left behind by a killed process: the lock of the data directory says that none is running.
@@ -72,6 +75,7 @@ pub fn serve_unix(path: &Path, router: Router) -> Result<(), Error> {
     let listener = UnixListener::bind(&new).map_err(failed)?;
     std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
     std::fs::rename(&new, path).map_err(failed)?;
+    let router = router(admin, Caller::Human);
     crate::task::spawn(async move {
         let (permits, brake) = limits();
         loop {
@@ -91,10 +95,11 @@ pub fn serve_unix(path: &Path, router: Router) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens a TCP port and serves on it in the background; without certificates in plain.
+/// Opens a TCP port and serves on it in the background; without certificates in plain. Who comes in by TLS
+/// has shown the operator's certificate, and only who has is heard as the operator.
 pub fn serve_tcp(
     address: SocketAddr,
-    router: Router,
+    admin: Admin,
     certificates: Option<Arc<Certificates>>,
 ) -> Result<SocketAddr, Error> {
     let failed = |source| Error::Bind { address: address.to_string(), source };
@@ -107,7 +112,8 @@ pub fn serve_tcp(
     socket.bind(address).map_err(failed)?;
     let listener = socket.listen(128).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    crate::task::spawn(accept_tcp(listener, router, certificates));
+    let caller = if certificates.is_some() { Caller::Operator } else { Caller::Human };
+    crate::task::spawn(accept_tcp(listener, router(admin, caller), certificates));
     Ok(bound)
 }
 

@@ -1,8 +1,9 @@
 //! The admin API: what operators, probes and `dhcp-pod ctl` ask a running server.
 //!
-//! On the unix socket and on a loopback address it is plain HTTP; everywhere else the caller proves by
-//! certificate that it is the pair's operator.
+//! On the unix socket and on a loopback address it is plain HTTP, and the caller counts as a human;
+//! everywhere else the caller proves by certificate that it is the pair's operator.
 
+mod force;
 mod listener;
 mod problem;
 mod routes;
@@ -10,9 +11,10 @@ mod watch;
 
 use std::sync::Arc;
 
+use api::identity::Role;
+
 pub use listener::{Error, serve_tcp, serve_unix};
 pub use problem::Problem;
-pub use routes::router;
 
 use crate::handle::Handle;
 use crate::metrics::Metrics;
@@ -22,6 +24,8 @@ use crate::metrics::Metrics;
 pub struct Admin {
     /// The engine.
     pub engine: Handle,
+    /// Which of the two servers this is.
+    pub role: Role,
     /// For `/metrics`, and to count requests.
     pub metrics: Arc<Metrics>,
 }

@@ -1,5 +1,6 @@
 //! Answers that say what went wrong, in one form: `{"errors": [{"path": …, "message": …}]}`.
 
+use api::config::FieldError;
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -32,30 +33,34 @@ impl Problem {
         Self { status, errors: vec![Fault { path: String::new(), message: message.into() }] }
     }
 
+    /// What was sent cannot be meant; each fault names its field.
+    #[must_use]
+    pub fn faults(errors: Vec<FieldError>) -> Self {
+        let errors =
+            errors.into_iter().map(|error| Fault { path: error.path, message: error.message }).collect();
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, errors }
+    }
+
     /// The core refused a command. Its message may begin with the path of a field.
     #[must_use]
     pub fn refused(class: &str, message: &str) -> Self {
-        let (status, fault) = match (class, message.split_once(": ")) {
-            ("immutable", Some((path, rest))) if path.starts_with("spec.") => {
-                (StatusCode::UNPROCESSABLE_ENTITY, Fault { path: path.to_owned(), message: rest.to_owned() })
-            }
-            ("immutable", _) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, Fault { path: String::new(), message: message.to_owned() })
-            }
-            ("busy" | "storage_failed", _) => {
-                (StatusCode::SERVICE_UNAVAILABLE, Fault { path: String::new(), message: message.to_owned() })
-            }
-            _ => (StatusCode::CONFLICT, Fault { path: String::new(), message: message.to_owned() }),
+        let status = match class {
+            "immutable" | "invalid_request" => StatusCode::UNPROCESSABLE_ENTITY,
+            "busy" | "stopping" | "storage_failed" => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::CONFLICT,
         };
-        Self { status, errors: vec![fault] }
+        let (path, message) = match message.split_once(": ") {
+            Some((path, rest)) if class == "immutable" && path.starts_with("spec.") => (path, rest),
+            Some((path, rest)) if class == "invalid_request" && !path.contains(' ') => (path, rest),
+            _ => ("", message),
+        };
+        Self { status, errors: vec![Fault { path: path.to_owned(), message: message.to_owned() }] }
     }
 }
 
 impl From<manifest::Error> for Problem {
     fn from(manifest::Error(errors): manifest::Error) -> Self {
-        let errors =
-            errors.into_iter().map(|error| Fault { path: error.path, message: error.message }).collect();
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, errors }
+        Self::faults(errors)
     }
 }
 

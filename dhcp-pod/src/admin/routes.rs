@@ -9,22 +9,30 @@ use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures::stream;
 use serde::Deserialize;
-use server::{Answer, Command};
+use server::{Answer, Caller, Command};
 
-use super::{Admin, Problem, watch};
+use super::{Admin, Problem, force, watch};
 use crate::manifest;
 
 /// Until an answer begins. A commit on a slow disk is part of it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const NDJSON: &str = "application/x-ndjson";
 
-/// All routes of this release.
-pub fn router(admin: Admin) -> Router {
+/// All routes of this release, for callers of whom the listener knows what they are.
+pub(super) fn router(admin: Admin, caller: Caller) -> Router {
+    let commands = Router::new()
+        .route("/v1/force", post(async move |State(admin), body| force::force(admin, caller, body).await))
+        .route("/v1/requests", get(force::requests))
+        .route("/v1/requests/{id}", get(force::request).put(force::note))
+        .route("/v1/fence", put(force::fence))
+        .route("/v1/highest", put(force::highest))
+        .layer(DefaultBodyLimit::max(force::BYTES_MAX));
     Router::new()
+        .merge(commands)
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
@@ -164,6 +172,6 @@ async fn bootstrap_token(
     }
 }
 
-fn unexpected(answer: &Answer) -> Problem {
+pub(super) fn unexpected(answer: &Answer) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("unexpected answer {answer:?}"))
 }

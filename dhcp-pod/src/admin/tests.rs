@@ -6,9 +6,10 @@ use api::status::{ConfigAccepted, LeaseLine};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use server::{Answer, Command};
+use server::{Answer, Caller, Command};
 use tower::ServiceExt;
 
+use super::routes::router;
 use super::*;
 use crate::handle::{self, Desk, Request as Asked};
 use crate::manifest::tests::MANIFEST;
@@ -22,7 +23,7 @@ const LEASES: usize = 5_000;
 fn admin() -> (Admin, Desk) {
     let (engine, desk) = handle::new(Waker::new().expect("waker"));
     desk.pulse.beat();
-    (Admin { engine, metrics: Arc::new(Metrics::new()) }, desk)
+    (Admin { engine, role: Role::Primary, metrics: Arc::new(Metrics::new()) }, desk)
 }
 
 /// An engine that agrees with everything but a token.
@@ -62,9 +63,19 @@ async fn agree(mut desk: Desk) {
 }
 
 async fn ask(admin: &Admin, method: Method, path: &str, body: &str) -> (StatusCode, String) {
+    ask_as(Caller::Human, admin, method, path, body).await
+}
+
+async fn ask_as(
+    caller: Caller,
+    admin: &Admin,
+    method: Method,
+    path: &str,
+    body: &str,
+) -> (StatusCode, String) {
     let request =
         Request::builder().method(method).uri(path).body(Body::from(body.to_owned())).expect("request");
-    let response = router(admin.clone()).oneshot(request).await.expect("infallible");
+    let response = router(admin.clone(), caller).oneshot(request).await.expect("infallible");
     let status = response.status();
     let body = response.into_body().collect().await.expect("body").to_bytes();
     (status, String::from_utf8(body.to_vec()).expect("UTF-8"))
@@ -137,7 +148,7 @@ async fn ready_means_serving_and_live_means_moving() {
 async fn wrong_routes_methods_and_bodies_are_told_plainly() {
     let (admin, desk) = admin();
     tokio::spawn(agree(desk));
-    assert_eq!(ask(&admin, Method::GET, "/v1/force", "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(ask(&admin, Method::GET, "/v1/unheard-of", "").await.0, StatusCode::NOT_FOUND);
     let (status, body) = ask(&admin, Method::DELETE, "/v1/config", "").await;
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(body.contains("/v1/config does not take DELETE"), "{body}");
@@ -160,7 +171,8 @@ async fn a_request_to_an_engine_that_is_gone_is_unavailable() {
 async fn a_watcher_hears_of_a_state_at_once_and_gets_heartbeats() {
     let (admin, desk) = admin();
     let request = Request::get("/v1/status?watch=true").body(Body::empty()).expect("request");
-    let mut body = router(admin.clone()).oneshot(request).await.expect("infallible").into_body();
+    let mut body =
+        router(admin.clone(), Caller::Human).oneshot(request).await.expect("infallible").into_body();
     let mut line = async || {
         let frame = tokio::time::timeout(Duration::from_secs(4), body.frame()).await.expect("in time");
         let data = frame.expect("not ended").expect("no error").into_data().expect("data");
@@ -188,13 +200,13 @@ async fn the_unix_socket_is_for_its_owner_only_and_replaces_a_stale_one() {
     let path = directory.path().join("admin.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).expect("stale socket"));
     let (admin, _desk) = admin();
-    serve_unix(&path, router(admin.clone())).expect("served");
+    serve_unix(&path, admin.clone()).expect("served");
     assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
     let answer = crate::client::get(&path, "/livez").await.expect("answered");
     assert_eq!((answer.status, answer.body), (200, b"ok\n".to_vec()));
 
     std::fs::write(directory.path().join("file"), "precious").expect("write");
-    let error = serve_unix(&directory.path().join("file"), router(admin)).expect_err("no socket");
+    let error = serve_unix(&directory.path().join("file"), admin).expect_err("no socket");
     assert_eq!(error.class(), "occupied");
 }
 
@@ -202,7 +214,7 @@ async fn the_unix_socket_is_for_its_owner_only_and_replaces_a_stale_one() {
 async fn call_with(server: Arc<Certificates>, caller: &Certificates) -> std::io::Result<String> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (admin, _desk) = admin();
-    let address = serve_tcp(([127, 0, 0, 1], 0).into(), router(admin), Some(server)).expect("served");
+    let address = serve_tcp(([127, 0, 0, 1], 0).into(), admin, Some(server)).expect("served");
     let stream = tokio::net::TcpStream::connect(address).await?;
     let mut stream = caller.link_connector().connect(address.ip().into(), stream).await?;
     stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
@@ -238,3 +250,5 @@ async fn over_tls_only_the_pairs_operator_is_answered() {
 }
 
 use crate::tls::Certificates;
+
+mod force;
