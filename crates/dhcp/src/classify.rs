@@ -113,11 +113,11 @@ pub enum Ignored {
     /// A message that must name an address, and does not.
     #[error("{0} names no address")]
     NoAddress(MessageType),
-    /// A REQUEST that names a server and has a `ciaddr`: no state of a client sends that.
-    #[error("request for an offer by a client that has the address {ciaddr}")]
-    SelectingWithAddress {
-        /// Value of the field.
-        ciaddr: Ipv4Addr,
+    /// A renewal that names another server. No state of a client sends that, but the meaning is clear.
+    #[error("renewal that names the server {server_id}")]
+    RenewalElsewhere {
+        /// The other server.
+        server_id: Ipv4Addr,
     },
     /// A REQUEST with two addresses: no state of a client sends that.
     #[error("request for {requested} by a client that has the address {ciaddr}")]
@@ -143,7 +143,7 @@ impl Ignored {
             Self::NoIdentity => "no_identity",
             Self::NoServerId(_) => "no_server_id",
             Self::NoAddress(_) => "no_address",
-            Self::SelectingWithAddress { .. } => "selecting_with_address",
+            Self::RenewalElsewhere { .. } => "renewal_elsewhere",
             Self::TwoAddresses { .. } => "two_addresses",
             Self::Truncated => "truncated",
         }
@@ -153,7 +153,8 @@ impl Ignored {
 /// Says what a packet is to the server that goes by `server_id` (its option 54).
 ///
 /// 0.0.0.0 in option 50 counts as absent, since some clients send it in a DISCOVER. A renewal that
-/// repeats `ciaddr` in option 50 is forbidden by the RFC but clear, so it passes.
+/// repeats `ciaddr` in option 50, or names this server in option 54, is forbidden by the RFC but clear,
+/// so it passes.
 pub fn classify(packet: &Packet<'_>, server_id: Ipv4Addr, received: Received) -> Result<Request, Ignored> {
     let Kind::Dhcp(message_type) = packet.kind() else { return Err(Ignored::Bootp) };
     if packet.chaddr().is_empty() && packet.client_id().is_none() {
@@ -175,7 +176,9 @@ pub fn classify(packet: &Packet<'_>, server_id: Ipv4Addr, received: Received) ->
         }
         MessageType::Inform => {
             let source = given(received.source).filter(|_| !packet.is_relayed());
-            Ok(Request::Inform { ciaddr: ciaddr.or(source).ok_or(no_address)? })
+            // The answer goes there.
+            let ciaddr = ciaddr.or(source).filter(|address| is_a_hosts(*address));
+            Ok(Request::Inform { ciaddr: ciaddr.ok_or(no_address)? })
         }
         MessageType::Offer | MessageType::Ack | MessageType::Nak => Err(Ignored::ServerMessage(message_type)),
         MessageType::Unknown(_) => Err(Ignored::Unsupported(message_type)),
@@ -194,17 +197,25 @@ fn request(
             Ok(Request::Selecting { server_id, requested })
         }
         (Some(server_id), None, Some(requested)) => Ok(Request::SelectingOther { server_id, requested }),
-        (Some(_), Some(ciaddr), _) => Err(Ignored::SelectingWithAddress { ciaddr }),
+        (Some(server_id), Some(_), _) if server_id != this_server => {
+            Err(Ignored::RenewalElsewhere { server_id })
+        }
         // Without `ciaddr`, option 54 may lie in the part that could not be read.
         (None, None, _) if packet.truncated().is_some() => Err(Ignored::Truncated),
         (None, None, Some(requested)) => Ok(Request::InitReboot { requested }),
         (_, None, None) => Err(Ignored::NoAddress(MessageType::Request)),
-        (None, Some(ciaddr), Some(requested)) if requested != ciaddr => {
+        (_, Some(ciaddr), Some(requested)) if requested != ciaddr => {
             Err(Ignored::TwoAddresses { ciaddr, requested })
         }
-        (None, Some(ciaddr), _) if received.on_broadcast || packet.is_relayed() => {
+        (_, Some(ciaddr), _) if received.on_broadcast || packet.is_relayed() => {
             Ok(Request::Rebinding { ciaddr })
         }
-        (None, Some(ciaddr), _) => Ok(Request::Renewing { ciaddr }),
+        (_, Some(ciaddr), _) => Ok(Request::Renewing { ciaddr }),
     }
+}
+
+/// Whether a host on a network may have the address: not this host, everybody, a group, or reserved.
+fn is_a_hosts(address: Ipv4Addr) -> bool {
+    let first = address.octets()[0];
+    (1..=223).contains(&first) && !address.is_loopback()
 }

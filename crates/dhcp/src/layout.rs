@@ -14,7 +14,7 @@ use crate::reply::{DATAGRAM_LEN_MAX, DATAGRAM_LEN_MIN, HEADERS_LEN, REPLY_LEN_MA
 /// `file`, if that holds no boot file, and to `sname`.
 #[derive(Debug)]
 pub(crate) struct Layout<'a> {
-    /// Demanded by the protocol; always sent. At most 27 octets.
+    /// Demanded by the protocol; always sent. At most 33 octets.
     protocol: Vec<u8>,
     /// Wanted options without repetition, most wanted first.
     wanted: Vec<(u8, &'a [u8])>,

@@ -45,12 +45,12 @@ impl Network {
     /// that received it. The first of these that the packet has decides, even if that subnet is
     /// not one of ours:
     ///
-    /// 1. from a relay: its link selection (RFC 3527), else `giaddr` (RFC 2131 §4.3.1). Only a
-    ///    relayed packet has a link selection: a client on our own link must not choose its subnet by
-    ///    making up option 82;
-    /// 2. option 118 (RFC 3011);
-    /// 3. by unicast: `ciaddr`, for a renewal or an INFORM that was routed;
-    /// 4. `interface`. So a rebinding that was broadcast on this link counts as from this link,
+    /// 1. from a relay: its link selection (RFC 3527). Only a relayed packet has one: a client on our
+    ///    own link must not choose its subnet by making up option 82;
+    /// 2. option 118, which goes before all other ways (RFC 3011 §1);
+    /// 3. from a relay: `giaddr` (RFC 2131 §4.3.1);
+    /// 4. by unicast: `ciaddr`, for a renewal or an INFORM that was routed;
+    /// 5. `interface`. So a rebinding that was broadcast on this link counts as from this link,
     ///    whichever address the client says it has.
     #[must_use]
     pub fn choose(
@@ -59,10 +59,12 @@ impl Network {
         received: Received,
         interface: Ipv4Addr,
     ) -> Option<&ServedSubnet> {
-        let relay = packet.is_relayed().then(|| packet.link_selection().unwrap_or_else(|| packet.giaddr()));
+        let link = packet.link_selection().filter(|_| packet.is_relayed());
+        let relay = || packet.is_relayed().then(|| packet.giaddr());
         let routed =
             || (!received.on_broadcast && !packet.ciaddr().is_unspecified()).then(|| packet.ciaddr());
-        let on = relay.or_else(|| packet.subnet_selection()).or_else(routed).unwrap_or(interface);
+        let asked = link.or_else(|| packet.subnet_selection());
+        let on = asked.or_else(relay).or_else(routed).unwrap_or(interface);
         self.subnet_of(on)
     }
 }

@@ -130,6 +130,10 @@ impl<'a> Reply<'a> {
         let mut layout = Layout::new(self.packet);
         layout.protocol(code::MESSAGE_TYPE, &[self.message_type().wire()]);
         layout.protocol(code::SERVER_ID, &self.server_id.octets());
+        if let Some(subnet) = self.packet.subnet_selection().filter(|_| !self.is_nak()) {
+            // A client that sent it takes no offer without it (RFC 3011 §2).
+            layout.protocol(code::SUBNET_SELECTION, &subnet.octets());
+        }
         match self.answer {
             Answer::Nak { message } => {
                 layout.want(code::MESSAGE, &message.as_bytes()[..message.len().min(CONTENT_LEN_MAX)]);
@@ -164,7 +168,8 @@ impl<'a> Reply<'a> {
     /// Where the octets go.
     ///
     /// The answer to an INFORM goes straight to the client even if a relay passed the question on
-    /// (RFC 2131 §4.3.5): it has no `yiaddr` by which a relay could find the client.
+    /// (RFC 2131 §4.3.5): it has no `yiaddr` by which a relay could find the client. A `ciaddr` that lies
+    /// outside the client's subnet is not sent to: nobody there would hear it, or the wrong one.
     #[must_use]
     pub fn destination(&self) -> Destination {
         let packet = self.packet;
@@ -178,7 +183,7 @@ impl<'a> Reply<'a> {
             Answer::Nak { .. } => return Destination::Broadcast,
             Answer::Offer(grant) | Answer::Ack(grant) => grant,
         };
-        if !packet.ciaddr().is_unspecified() {
+        if grant.served.subnet().cidr.is_host(packet.ciaddr()) {
             return to_client(packet.ciaddr());
         }
         match <[u8; field::ETHERNET_LEN]>::try_from(packet.chaddr()) {
@@ -189,6 +194,10 @@ impl<'a> Reply<'a> {
         }
     }
 
+    fn is_nak(&self) -> bool {
+        self.message_type() == MessageType::Nak
+    }
+
     fn header(&self, out: &mut [u8]) {
         let packet = self.packet;
         let mut put = |at: usize, octets: &[u8]| {
@@ -197,7 +206,7 @@ impl<'a> Reply<'a> {
             }
         };
         let mut flags = packet.flags();
-        if packet.is_relayed() && self.message_type() == MessageType::Nak {
+        if packet.is_relayed() && self.is_nak() {
             // Else the relay would send it to an address that the client may not have (§4.3.2).
             flags |= field::BROADCAST_FLAG;
         }

@@ -69,14 +69,25 @@ fn a_request_without_any_address_is_ignored() {
     assert_eq!(read(&Message::request().server_id(SERVER), BROADCAST), no_address);
 }
 
+/// RFC 2131 table 5 forbids option 54 here, but clients exist that send it in every REQUEST. Ignored, they
+/// would lose their address at the end of each lease.
 #[test]
-fn a_request_that_names_a_server_and_has_ciaddr_is_ignored() {
-    for server in [SERVER, OTHER_SERVER] {
-        let message = Message::request().server_id(server).ciaddr(ADDRESS);
-        let ignored = Err(Ignored::SelectingWithAddress { ciaddr: ADDRESS });
-        assert_eq!(read(&message, BROADCAST), ignored);
-        assert_eq!(read(&message.requested(ADDRESS), BROADCAST), ignored);
+fn a_renewal_that_names_this_server_is_a_renewal() {
+    let message = Message::request().server_id(SERVER).ciaddr(ADDRESS);
+    for message in [message.clone(), message.clone().requested(ADDRESS)] {
+        assert_eq!(read(&message, UNICAST), Ok(Request::Renewing { ciaddr: ADDRESS }));
+        assert_eq!(read(&message, BROADCAST), Ok(Request::Rebinding { ciaddr: ADDRESS }));
     }
+    let two = Ignored::TwoAddresses { ciaddr: ADDRESS, requested: ANOTHER };
+    assert_eq!(read(&message.requested(ANOTHER), UNICAST), Err(two));
+}
+
+#[test]
+fn a_renewal_that_names_another_server_is_ignored() {
+    let message = Message::request().server_id(OTHER_SERVER).ciaddr(ADDRESS);
+    let ignored = Err(Ignored::RenewalElsewhere { server_id: OTHER_SERVER });
+    assert_eq!(read(&message, BROADCAST), ignored);
+    assert_eq!(read(&message.requested(ADDRESS), BROADCAST), ignored);
 }
 
 #[test]
@@ -119,6 +130,19 @@ fn an_inform_without_ciaddr_counts_with_its_source_unless_that_is_a_relays() {
     let no_address = Err(Ignored::NoAddress(MessageType::Inform));
     assert_eq!(read(&Message::dhcp(8), BROADCAST), no_address);
     assert_eq!(read(&Message::dhcp(8).giaddr(RELAY), UNICAST), no_address);
+}
+
+/// The answer goes to that address: a LAN's client must not aim it at everybody, or at the server itself.
+#[test]
+fn an_inform_for_no_hosts_address_is_ignored() {
+    for address in
+        [Ipv4Addr::BROADCAST, Ipv4Addr::LOCALHOST, Ipv4Addr::new(224, 0, 0, 1), Ipv4Addr::new(0, 0, 0, 7)]
+    {
+        let no_address = Err(Ignored::NoAddress(MessageType::Inform));
+        assert_eq!(read(&Message::dhcp(8).ciaddr(address), BROADCAST), no_address, "{address}");
+        let received = Received { source: address, ..UNICAST };
+        assert_eq!(read(&Message::dhcp(8), received), no_address, "{address}");
+    }
 }
 
 #[test]

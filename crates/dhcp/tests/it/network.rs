@@ -36,7 +36,7 @@ fn a_unicast_renewal_is_from_the_subnet_of_ciaddr() {
 
 #[test]
 fn giaddr_decides_for_a_relayed_packet_even_if_it_is_none_of_ours() {
-    let message = Message::request().ciaddr(ADDRESS).option(118, &[10, 77, 0, 0]);
+    let message = Message::request().ciaddr(ADDRESS);
     assert_eq!(chosen(message.clone().giaddr(RELAY), false, SERVER).as_deref(), Some(RELAYED));
     assert_eq!(chosen(message.giaddr(Ipv4Addr::new(192, 0, 2, 1)), false, SERVER), None);
 }
@@ -51,10 +51,16 @@ fn link_selection_goes_before_giaddr_and_counts_from_a_relay_only() {
 }
 
 #[test]
-fn option_118_goes_before_ciaddr_and_interface() {
+fn option_118_goes_before_giaddr_ciaddr_and_interface_and_after_link_selection() {
     let message = Message::request().ciaddr(ADDRESS).option(118, &[10, 78, 0, 0]);
     assert_eq!(chosen(message.clone(), false, SERVER).as_deref(), Some(RELAYED));
-    assert_eq!(chosen(message, true, SERVER).as_deref(), Some(RELAYED));
+    assert_eq!(chosen(message.clone(), true, SERVER).as_deref(), Some(RELAYED));
+    let relayed = message.giaddr(SERVER);
+    assert_eq!(chosen(relayed.clone(), false, SERVER).as_deref(), Some(RELAYED));
+    let both = relayed.option(82, &link_selection([10, 79, 0, 0]));
+    assert_eq!(chosen(both, false, SERVER).as_deref(), Some(TINY));
+    let unknown = Message::discover().option(118, &[192, 0, 2, 0]).giaddr(RELAY);
+    assert_eq!(chosen(unknown, false, SERVER), None, "no address of another subnet instead");
 }
 
 #[test]

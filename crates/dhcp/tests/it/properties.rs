@@ -48,6 +48,8 @@ fn assert_well_formed(packet: &Packet<'_>, reply: &[u8]) {
     assert_eq!(option(reply, 54).unwrap(), SERVER.octets());
     assert_eq!(option(reply, 61), packet.client_id().map(|id| id.into_owned()));
     assert_eq!(option(reply, 82), packet.relay_info().map(|info| info.into_owned()));
+    let selected = packet.subnet_selection().map(|subnet| subnet.octets().to_vec());
+    assert!(selected.is_none() || is_nak(reply) || option(reply, 118) == selected);
     let relay = packet.relay_info().map_or(0, |info| info.len() + 2);
     let limit = usize::from(packet.max_size().unwrap_or(576).clamp(576, 1500)) - 28;
     assert!(reply.len() <= (limit + relay).max(REPLY_LEN_MIN), "{} octets for {limit}", reply.len());
@@ -58,6 +60,10 @@ fn assert_well_formed(packet: &Packet<'_>, reply: &[u8]) {
     assert_eq!(ours.truncated(), None);
     assert_eq!(ours.server_id(), Some(SERVER));
     assert_eq!(ours.options().map(|(code, content)| (code, content.to_vec())).collect::<Vec<_>>(), read);
+}
+
+fn is_nak(reply: &[u8]) -> bool {
+    option(reply, 53).as_deref() == Some(&[6])
 }
 
 fn message() -> impl Strategy<Value = Vec<u8>> {

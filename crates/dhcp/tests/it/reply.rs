@@ -177,6 +177,29 @@ fn options_61_and_82_are_echoed_as_received_with_82_last() {
     }
 }
 
+/// RFC 3011 §2: a client that sent it discards every reply without it, and never asked for it by its list.
+#[test]
+fn option_118_is_given_back_once_whether_asked_for_or_not() {
+    let network = network();
+    let served = network.subnet_of(ADDRESS).unwrap();
+    for list in [&[][..], &[118, 1]] {
+        let message = Message::request().option(118, &[10, 77, 0, 0]).option(55, list);
+        for answer in [
+            Answer::Offer(grant(served)),
+            Answer::Ack(grant(served)),
+            Answer::Inform { ciaddr: ADDRESS, served },
+        ] {
+            let (octets, _) = build(&message, answer);
+            assert_eq!(option(&octets, 118).unwrap(), [10, 77, 0, 0], "{list:?}");
+        }
+    }
+    let wrong = Message::request().option(118, &[10, 77, 0]);
+    assert_eq!(option(&build(&wrong, Answer::Ack(grant(served))).0, 118), None, "it was not heeded either");
+    let configured = Options { custom: vec![custom(118, "0a4e0000")], ..Options::default() };
+    let octets = offer_with(configured, &Message::discover().option(118, &[10, 77, 0, 0]));
+    assert_eq!(option(&octets, 118).unwrap(), [10, 77, 0, 0]);
+}
+
 #[test]
 fn a_short_reply_is_padded_to_300_octets() {
     let (octets, _) = build(&Message::request(), NAK);
@@ -304,6 +327,23 @@ fn each_reply_goes_where_rfc_2131_4_1_says() {
     let inform = Answer::Inform { ciaddr: ADDRESS, served };
     assert_eq!(to(&plain, inform), client);
     assert_eq!(to(&plain.giaddr(RELAY), inform), client);
+}
+
+/// A DISCOVER has no `ciaddr` (RFC 2131 table 5). One with it must not make the server send to whom it likes.
+#[test]
+fn an_offer_does_not_go_to_an_address_outside_the_clients_subnet() {
+    let network = network();
+    let offer = Answer::Offer(grant(network.subnet_of(ADDRESS).unwrap()));
+    for elsewhere in [
+        Ipv4Addr::new(192, 0, 2, 1),
+        Ipv4Addr::BROADCAST,
+        Ipv4Addr::new(10, 77, 0, 255),
+        Ipv4Addr::new(10, 77, 0, 0),
+        Ipv4Addr::LOCALHOST,
+    ] {
+        let (_, to) = build(&Message::discover().ciaddr(elsewhere), offer);
+        assert_eq!(to, Destination::Hardware { octets: MAC, address: ADDRESS }, "{elsewhere}");
+    }
 }
 
 #[test]
