@@ -133,7 +133,7 @@ mod tests {
                 }],
                 "partnerDownLeaseTime": "Full", "startupExpiry": "Wait", "riServe": "Own",
                 "strictIscLead": false,
-                "forceState": {"server": "primary", "new": ["thing"]},
+                "forceState": {"requestId": "a", "server": "primary", "state": "Paused", "new": ["thing"]},
                 "safePeriod": null,
             },
             "status": {"anything": {"at": "all"}},
