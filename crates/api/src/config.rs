@@ -337,6 +337,14 @@ pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
+/// Whether a name fits into the format of RFC 1035 §3.1: labels of 1 to 63 octets, 255 in all with their
+/// lengths and the root's. A dot at the end says no more than the others.
+fn is_domain_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() + 2 <= 255
+        && name.split('.').all(|label| (1..=63).contains(&label.len()) && !label.contains('\0'))
+}
+
 #[derive(Default)]
 struct Checker {
     errors: Vec<FieldError>,
@@ -350,6 +358,13 @@ impl Checker {
     fn range<T: PartialOrd + fmt::Display + Copy>(&mut self, path: &str, value: T, least: T, most: T) {
         if value < least || value > most {
             self.fail(path, format!("{value} is not between {least} and {most}"));
+        }
+    }
+
+    /// Text that is sent in an option.
+    fn text(&mut self, path: &str, text: Option<&str>) {
+        if text.is_some_and(|text| text.is_empty() || text.len() > 255 || text.contains('\0')) {
+            self.fail(path, "needs 1 to 255 octets, none of them NUL");
         }
     }
 
@@ -652,6 +667,7 @@ impl Checker {
             if !clients.insert(client.clone()) {
                 self.fail(path.clone(), "the client has another reservation in this subnet");
             }
+            self.text(&format!("{path}.hostname"), reservation.hostname.as_deref());
             let entry = Reservation { client, hostname: reservation.hostname.clone() };
             if reservations.insert(reservation.address, entry).is_some() {
                 self.fail(format!("{path}.address"), format!("{} is reserved twice", reservation.address));
@@ -693,8 +709,15 @@ impl Checker {
             ("tftpServerName", &options.tftp_server_name),
             ("bootfileName", &options.bootfile_name),
         ] {
-            if text.as_ref().is_some_and(|text| text.is_empty() || text.len() > 255 || text.contains('\0')) {
-                self.fail(format!("{path}.{field}"), "needs 1 to 255 octets, none of them NUL");
+            self.text(&format!("{path}.{field}"), text.as_deref());
+        }
+        if let Some(mtu) = options.interface_mtu {
+            self.range(&format!("{path}.interfaceMtu"), mtu, 68, u16::MAX);
+        }
+        for (index, name) in options.domain_search.iter().enumerate() {
+            if !is_domain_name(name) {
+                let message = format!("`{}` is no domain name", name.escape_debug());
+                self.fail(format!("{path}.domainSearch[{index}]"), message);
             }
         }
         for (field, len) in [

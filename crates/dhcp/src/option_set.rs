@@ -60,18 +60,13 @@ fn text(value: Option<&str>) -> Vec<u8> {
     value.unwrap_or_default().as_bytes().to_vec()
 }
 
-/// Names in the format of RFC 1035 §4.1.4, with pointers to suffixes that came before (RFC 3397 §2).
-/// What is no domain name (an empty label, one above 63 octets, more than 255 octets in all) is left
-/// out: a broken name would make the client drop the list.
+/// Names in the format of RFC 1035 §4.1.4, with pointers to suffixes that came before (RFC 3397 §2). That
+/// each is a domain name was checked with the configuration.
 fn domain_search(names: &[String]) -> Vec<u8> {
     let mut content = Vec::new();
     let mut seen: BTreeMap<String, u16> = BTreeMap::new();
     for name in names {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-        let is_sound = name.split('.').all(|label| (1..=LABEL_LEN_MAX).contains(&label.len()));
-        if !is_sound || name.len() + 2 > NAME_LEN_MAX {
-            continue;
-        }
         let mut rest = name.as_str();
         loop {
             if let Some(offset) = seen.get(rest) {
@@ -94,9 +89,6 @@ fn domain_search(names: &[String]) -> Vec<u8> {
     content
 }
 
-const LABEL_LEN_MAX: usize = 63;
-/// Longest name in wire format: one octet more per label than dots, and the root's.
-const NAME_LEN_MAX: usize = 255;
 /// The two bits that make a length a pointer.
 const POINTER: u16 = 0xc000;
 /// Offsets have 14 bits.

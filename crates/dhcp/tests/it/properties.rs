@@ -101,7 +101,7 @@ fn any_options() -> impl Strategy<Value = Options> {
     let addresses = || vec(any::<[u8; 4]>().prop_map(Ipv4Addr::from), 0..=63);
     let by_code = vec((1_u8..=49, vec(any::<u8>(), 0..=1024)), 0..8);
     let file = proptest::option::of("[a-z]{1,255}");
-    let names = vec("[a-z.]{1,80}", 0..20);
+    let names = vec("[a-z]{1,63}(\\.[a-z]{1,20}){0,6}\\.?", 0..20);
     (addresses(), addresses(), by_code, file, names).prop_map(
         |(routers, domain_name_servers, by_code, bootfile_name, domain_search)| {
             let by_code: std::collections::BTreeMap<_, _> = by_code.into_iter().collect();
