@@ -1,7 +1,7 @@
 //! Reads a pair's manifest, as JSON or YAML, and checks it.
 
 use api::config::{FieldError, PairConfig};
-use api::pair::{API_VERSION, KIND, PairManifest};
+use api::pair::PairManifest;
 use serde::de::DeserializeOwned;
 
 /// Longest manifest. An API server stores no object above 1.5 MiB.
@@ -34,23 +34,8 @@ pub fn parse(bytes: &[u8]) -> Result<(PairManifest, PairConfig), Error> {
         return Err(Error::one("", format!("is longer than {BYTES_MAX} octets")));
     }
     let manifest = read_manifest(bytes)?;
-    let mut errors = Vec::new();
-    if manifest.api_version != API_VERSION {
-        let message = format!("is `{}`; this server knows {API_VERSION}", manifest.api_version);
-        errors.push(FieldError { path: "apiVersion".to_owned(), message });
-    }
-    if manifest.kind != KIND {
-        let message = format!("is `{}`, not {KIND}", manifest.kind);
-        errors.push(FieldError { path: "kind".to_owned(), message });
-    }
-    match PairConfig::new(&manifest) {
-        Ok(config) if errors.is_empty() => Ok((manifest, config)),
-        Ok(_) => Err(Error(errors)),
-        Err(more) => {
-            errors.extend(more);
-            Err(Error(errors))
-        }
-    }
+    let config = PairConfig::new(&manifest).map_err(Error)?;
+    Ok((manifest, config))
 }
 
 /// Fields of a manifest that this release does not know, by their paths. Not an error to a server, which
