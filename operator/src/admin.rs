@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::identity::Role;
+use api::force::{Fence, FenceAccepted};
+use api::identity::{Role, StoreStamp};
 use api::pair::PairManifest;
-use api::status::{BootstrapToken, ConfigAccepted, ServerReport};
+use api::status::{BootstrapToken, ConfigAccepted, RequestStatus, ServerReport};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
@@ -19,6 +20,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::certs::{CaSet, Leaf};
 use crate::names::PairKey;
+use crate::plan::force::Step;
 use crate::plan::manifest;
 
 /// Time to connect and to shake hands.
@@ -154,6 +156,40 @@ impl Admin {
     pub async fn grant(&self, token: &BootstrapToken) -> Result<(), Error> {
         let body = serde_json::to_vec(token).map_err(Error::Answer)?;
         self.call(Method::PUT, "/v1/bootstrap-token", body).await.map(|_| ())
+    }
+
+    /// Takes the next step of a request at the server, and tells what became of it.
+    pub async fn step(&self, step: &Step) -> Result<RequestStatus, Error> {
+        let answer = match step {
+            Step::Note(status) => {
+                let path = format!("/v1/requests/{}", status.request_id);
+                self.call(Method::PUT, &path, serde_json::to_vec(status).map_err(Error::Answer)?).await?
+            }
+            Step::Force(request) => {
+                self.call(Method::POST, "/v1/force", serde_json::to_vec(request).map_err(Error::Answer)?)
+                    .await?
+            }
+        };
+        serde_json::from_slice(&answer).map_err(Error::Answer)
+    }
+
+    /// All requests that the server knows of.
+    pub async fn requests(&self) -> Result<Vec<RequestStatus>, Error> {
+        let answer = self.call(Method::GET, "/v1/requests", Vec::new()).await?;
+        serde_json::from_slice(&answer).map_err(Error::Answer)
+    }
+
+    /// Tells the server that its partner was, or may be, let go into PartnerDown.
+    pub async fn fence(&self, fence: &Fence) -> Result<FenceAccepted, Error> {
+        let body = serde_json::to_vec(fence).map_err(Error::Answer)?;
+        let answer = self.call(Method::PUT, "/v1/fence", body).await?;
+        serde_json::from_slice(&answer).map_err(Error::Answer)
+    }
+
+    /// Tells the server the highest that was ever seen of its store.
+    pub async fn highest(&self, highest: StoreStamp) -> Result<(), Error> {
+        let body = serde_json::to_vec(&highest).map_err(Error::Answer)?;
+        self.call(Method::PUT, "/v1/highest", body).await.map(|_| ())
     }
 
     /// Opens the stream of the server's reports.

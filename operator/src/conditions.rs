@@ -15,6 +15,8 @@ pub const PARTNERS_COMMUNICATING: &str = "PartnersCommunicating";
 pub const CONFIG_IN_SYNC: &str = "ConfigInSync";
 /// Both lease stores take changes.
 pub const STORAGE_HEALTHY: &str = "StorageHealthy";
+/// A server is in PartnerDown by request or by itself; a new pair's first start is not meant.
+pub const PARTNER_DOWN_FORCED: &str = "PartnerDownForced";
 /// Something is still to be done; the message says what it waits for.
 pub const PROGRESSING: &str = "Progressing";
 
@@ -62,6 +64,20 @@ pub mod reason {
     pub const STORE_FAILED: &str = "StoreFailed";
     /// StorageHealthy: a store could not be read.
     pub const STORE_CORRUPT: &str = "StoreCorrupt";
+    /// PartnerDownForced: nobody is in PartnerDown.
+    pub const NOT_FORCED: &str = "NotForced";
+    /// PartnerDownForced: a request waits until the dead server is fenced.
+    pub const FENCING: &str = "Fencing";
+    /// PartnerDownForced: a request waits for proof that the dead server cannot serve.
+    pub const AWAITING_EVIDENCE: &str = "AwaitingEvidence";
+    /// PartnerDownForced: a request was granted.
+    pub const REQUESTED: &str = "Requested";
+    /// PartnerDownForced: the safe period ended.
+    pub const SAFE_PERIOD: &str = "SafePeriod";
+    /// PartnerDownForced: the partner said that it stops for long.
+    pub const SHUTDOWN_RECEIVED: &str = "ShutdownReceived";
+    /// PartnerDownForced: the stopped server was edited.
+    pub const OFFLINE: &str = "Offline";
     /// Progressing: nothing to do.
     pub const SETTLED: &str = "Settled";
     /// Progressing: a claim does not exist or is being deleted.

@@ -1,8 +1,8 @@
 //! Runs the operator: watches, the queue, the sweep of what deleted pairs leave behind.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::channel::mpsc;
@@ -19,6 +19,7 @@ use kube::runtime::{WatchStreamExt, applier, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use crate::endings::Endings;
 use crate::metrics::Metrics;
 use crate::monitor::Monitors;
 use crate::names::{FIELD_MANAGER, INSTANCE, MANAGED_BY, PairKey, managed_selector};
@@ -67,8 +68,9 @@ pub async fn run(
     let (changed, changes) = mpsc::unbounded();
     let mut stores = Vec::new();
     let mut queues: Vec<Queue> = Vec::new();
+    let endings = Arc::new(Mutex::new(Endings::default()));
     for namespace in scopes(&settings) {
-        let (store, queue) = watch(&client, namespace.as_deref());
+        let (store, queue) = watch(&client, namespace.as_deref(), &endings);
         stores.push(store);
         queues.push(queue);
     }
@@ -85,6 +87,7 @@ pub async fn run(
         applier: crate::apply::Applier::default(),
         writer: crate::status::Writer::default(),
         metrics,
+        endings,
         delays: std::sync::Mutex::default(),
     });
 
@@ -158,7 +161,7 @@ async fn given(client: &Client, settings: &Settings) -> Result<Vec<ConfigMap>, E
 }
 
 /// Watches pairs and their children in one scope.
-fn watch(client: &Client, namespace: Option<&str>) -> (Store<Guarded>, Queue) {
+fn watch(client: &Client, namespace: Option<&str>, endings: &Arc<Mutex<Endings>>) -> (Store<Guarded>, Queue) {
     let (store, writer) = reflector::store();
     let pairs = watcher(api::<Guarded>(client, namespace), watcher::Config::default())
         .default_backoff()
@@ -168,9 +171,12 @@ fn watch(client: &Client, namespace: Option<&str>) -> (Store<Guarded>, Queue) {
         .boxed();
     let mut queue = SelectAll::new();
     queue.push(pairs);
-    queue.push(children::<StatefulSet>(client, namespace));
-    queue.push(children::<Pod>(client, namespace));
-    queue.push(children::<PersistentVolumeClaim>(client, namespace));
+    let endings = Arc::clone(endings);
+    queue.push(children::<StatefulSet>(client, namespace, |_| {}));
+    queue.push(children::<Pod>(client, namespace, move |pod| {
+        endings.lock().unwrap_or_else(PoisonError::into_inner).note(pod);
+    }));
+    queue.push(children::<PersistentVolumeClaim>(client, namespace, |_| {}));
     (store, queue)
 }
 
@@ -178,6 +184,7 @@ fn watch(client: &Client, namespace: Option<&str>) -> (Store<Guarded>, Queue) {
 fn children<K>(
     client: &Client,
     namespace: Option<&str>,
+    see: impl Fn(&K) + Send + 'static,
 ) -> BoxStream<'static, Result<ReconcileRequest<Guarded>, watcher::Error>>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -191,6 +198,7 @@ where
     watcher(api::<K>(client, namespace), config)
         .default_backoff()
         .touched_objects()
+        .inspect_ok(move |child| see(child))
         .try_filter_map(|child| async move {
             let pair = child.labels().get(INSTANCE).map(|name| {
                 let pair = ObjectRef::<Guarded>::new(name);
@@ -260,6 +268,7 @@ async fn sweep(ctx: &Ctx) {
         ctx.identities.retain(keep);
         ctx.applier.retain(keep);
         ctx.writer.retain(keep);
+        ctx.endings.lock().unwrap_or_else(PoisonError::into_inner).retain(keep);
         if gone || round % SWEEP_CAS == 0 {
             let watched = |key: &PairKey| {
                 // Pairs of namespaces that are not watched are not known to be gone.

@@ -13,6 +13,7 @@ pub mod controller;
 pub mod crd;
 pub mod credentials;
 pub mod election;
+pub mod endings;
 pub mod http;
 pub mod metrics;
 pub mod monitor;

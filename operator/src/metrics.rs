@@ -28,6 +28,8 @@ pub struct Metrics {
     pub replaced: IntCounter,
     /// Bootstrap tokens taken.
     pub tokens: IntCounter,
+    /// Requests for another state, by the phase that a server acknowledged.
+    pub requests: IntCounterVec,
     /// Configurations acknowledged.
     pub pushes: IntCounter,
     /// 1 while this instance leads.
@@ -62,6 +64,11 @@ impl Metrics {
             )?,
             status_writes: register.counter("status_writes_total", "Writes of a pair's status.")?,
             replaced: register.counter("pods_replaced_total", "Pods replaced for a new template.")?,
+            requests: register.counters(
+                "requests_total",
+                "Steps of requests for another state that a server acknowledged, by phase.",
+                &["phase"],
+            )?,
             tokens: register.counter("bootstrap_tokens_total", "Bootstrap tokens that a server took.")?,
             pushes: register.counter("config_pushes_total", "Configurations that a server acknowledged.")?,
             leader: register.gauge("leader", "1 while this instance leads.")?,

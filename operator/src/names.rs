@@ -29,6 +29,24 @@ pub const TEMPLATE_HASH: &str = "dhcpfailover.io/template-hash";
 pub const STORE_SEEN: &str = "dhcpfailover.io/store-seen";
 /// Annotation on a claim: when a server took a bootstrap token for it.
 pub const TOKEN_TAKEN: &str = "dhcpfailover.io/bootstrap-token-taken";
+/// Annotation on a claim: the pod of its server that was last bound to a node, and when it ended, as JSON.
+pub const LAST_POD: &str = "dhcpfailover.io/last-pod";
+
+/// Annotation on a claim: the highest epoch and LSN remembered of the store on it, as `epoch/lsn`.
+pub const HIGHEST: &str = "dhcpfailover.io/store-highest";
+
+/// Annotation on a pair: the number of the claim that a server is to have; raises it by one at most.
+#[must_use]
+pub fn storage_annotation(role: Role) -> String {
+    format!("dhcpfailover.io/storage-{role}")
+}
+
+/// Key of a server's fence in the ConfigMap.
+#[must_use]
+pub fn fence_key(role: Role) -> String {
+    format!("fence-{role}.json")
+}
+
 /// Annotation on the ConfigMap: the admin port, so that it survives the loss of the status.
 pub const ADMIN_PORT: &str = "dhcpfailover.io/admin-port";
 /// Annotation on a server's Secret: when its certificate is to be renewed.

@@ -1,16 +1,22 @@
 //! Sees what there is of a pair. I/O only: what it means is decided in the plan.
 
-use api::identity::Role;
+use api::force::Fence;
+use api::identity::{Lsn, Role, StoreStamp};
 use api::pair::DhcpFailoverPair;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use crate::names::{ByRole, INSTANCE, PairKey, STORE_SEEN, TEMPLATE_HASH, TOKEN_TAKEN, managed_selector};
+use crate::names::{
+    ByRole, HIGHEST, INSTANCE, LAST_POD, PairKey, STORE_SEEN, TEMPLATE_HASH, TOKEN_TAKEN, fence_key,
+    managed_selector,
+};
 use crate::plan::children::template_hash;
-use crate::seen::{Admission, ClaimSeen, PodSeen, Seen, ServerSeen, SetSeen};
+use crate::plan::evidence;
+use crate::seen::{Admission, ClaimSeen, NodeSeen, PodSeen, Seen, ServerSeen, SetSeen};
 
 /// Why a pair could not be seen.
 #[derive(Debug, thiserror::Error)]
@@ -37,16 +43,59 @@ impl Error {
 /// Reads the children of a pair. What its servers said is added by the caller, who watches them.
 pub async fn observe(client: &Client, pair: &DhcpFailoverPair, admission: Admission) -> Result<Seen, Error> {
     let key = PairKey::of(pair);
-    let (claims, primary, secondary) = tokio::try_join!(
+    let (claims, fences, primary, secondary) = tokio::try_join!(
         claims(client, &key),
+        fences(client, &key),
         server(client, &key, Role::Primary),
         server(client, &key, Role::Secondary),
     )?;
     let mut servers = ByRole { primary, secondary };
     for role in ByRole::<()>::ROLES {
-        servers.get_mut(role).claim = highest(&key, role, &claims);
+        let server = servers.get_mut(role);
+        server.claim = highest(&key, role, &claims);
+        server.fence = *fences.get(role);
     }
     Ok(Seen { now: Timestamp::now(), admission, servers })
+}
+
+/// Looks at the node of a server's last pod, where evidence is to be found.
+pub async fn node(client: &Client, server: &ServerSeen) -> Result<Option<NodeSeen>, Error> {
+    let Some(name) = evidence::last_pod(server).map(|last| last.node) else { return Ok(None) };
+    let read = |kind| move |source| Error::Read { kind, source };
+    let nodes: Api<Node> = Api::all(client.clone());
+    let Some(node) = nodes.get_opt(&name).await.map_err(read("Node"))? else { return Ok(None) };
+    let leases: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
+    let lease = leases.get_opt(&name).await.map_err(read("Lease of the node"))?;
+    let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    Ok(Some(NodeSeen {
+        name,
+        renewed: lease.and_then(|lease| lease.spec?.renew_time).map(|time| time.0),
+        out_of_service: taints.iter().any(|taint| taint.key == "node.kubernetes.io/out-of-service"),
+    }))
+}
+
+/// When a pod's containers had ended for good, in its kubelet's words: only a kubelet says that a container has
+/// ended, and none of a pod that is done or on its way out starts again.
+#[must_use]
+pub fn ended(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let done = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"))
+        || pod.metadata.deletion_timestamp.is_some();
+    let containers = status.container_statuses.as_deref().filter(|all| done && !all.is_empty())?;
+    let ends: Option<Vec<Timestamp>> = containers
+        .iter()
+        .map(|container| Some(container.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0))
+        .collect();
+    ends?.into_iter().max()
+}
+
+/// The fences that servers find at their next start. One that cannot be read is written again.
+async fn fences(client: &Client, key: &PairKey) -> Result<ByRole<Option<Fence>>, Error> {
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), &key.namespace);
+    let map = api.get_opt(&key.config_map()).await;
+    let map = map.map_err(|source| Error::Read { kind: "ConfigMap", source })?;
+    let data = map.and_then(|map| map.data).unwrap_or_default();
+    Ok(ByRole::build(|role| serde_json::from_str(data.get(&fence_key(role))?).ok()))
 }
 
 async fn claims(client: &Client, key: &PairKey) -> Result<Vec<PersistentVolumeClaim>, Error> {
@@ -99,7 +148,15 @@ fn highest(key: &PairKey, role: Role, claims: &[PersistentVolumeClaim]) -> Optio
             .annotations()
             .get(TOKEN_TAKEN)
             .map(|time| time.parse().unwrap_or(Timestamp::UNIX_EPOCH)),
+        last_pod: claim.annotations().get(LAST_POD).and_then(|text| serde_json::from_str(text).ok()),
+        highest: claim.annotations().get(HIGHEST).and_then(|text| stamp(text)),
     })
+}
+
+/// Reads `epoch/lsn`.
+fn stamp(text: &str) -> Option<StoreStamp> {
+    let (epoch, lsn) = text.split_once('/')?;
+    Some(StoreStamp { epoch: epoch.parse().ok()?, lsn: Lsn(lsn.parse().ok()?) })
 }
 
 fn set_seen(set: &StatefulSet) -> SetSeen {
@@ -126,6 +183,8 @@ fn pod_seen(pod: &Pod) -> PodSeen {
             .and_then(|container| container.state.as_ref())
             .is_some_and(|state| state.running.is_some()),
         ready: condition("Ready").is_some_and(|condition| condition.status == "True"),
+        created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        ended: ended(pod),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         host_ip: status.and_then(|status| status.host_ip.as_ref()?.parse().ok()),
         unschedulable,

@@ -17,12 +17,14 @@ use kube::{Client, Resource};
 use crate::admin::{Admin, Identity};
 use crate::apply::{self, Applier};
 use crate::credentials::{self, Identities};
+use crate::endings::Endings;
 use crate::metrics::Metrics;
 use crate::monitor::{Monitors, Target};
 use crate::names::{ByRole, PairKey};
 use crate::observe::{self, observe};
 use crate::plan::children::pod_of;
 use crate::plan::events::{self, Notice};
+use crate::plan::force::{self, Forcing};
 use crate::plan::rolling::Roll;
 use crate::plan::token::Grant;
 use crate::plan::{Plan, Push, plan};
@@ -56,6 +58,8 @@ pub struct Ctx {
     pub recorder: Recorder,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// When pods of servers ended, as the watch told.
+    pub endings: Arc<Mutex<Endings>>,
     /// How long to wait after the next failure, by pair.
     pub delays: Mutex<BTreeMap<PairKey, ExponentialBackoff>>,
 }
@@ -153,10 +157,13 @@ pub async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Ctx>) -> Result<Action, E
         None
     };
     listen(&ctx, pair, &mut seen, identity.as_ref());
+    if let Some(identity) = &identity {
+        look_closer(&ctx, pair, &mut seen, identity).await?;
+    }
     ctx.metrics.observe(&key, &seen, accepted);
     let mut notices = ctx.monitors.take_notices(&key);
 
-    let Plan { children, pushes, grants, roll, mut status, events, next_look } =
+    let Plan { children, pushes, grants, forcing, roll, mut status, events, next_look } =
         plan(pair, &seen, &ctx.settings);
     if let Some(children) = &children {
         let notes = ctx.applier.apply(&ctx.client, pair, &seen, children).await?;
@@ -169,6 +176,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Ctx>) -> Result<Action, E
     if let Some(identity) = &identity {
         notices.extend(push(&ctx, pair, &seen, identity, pushes).await);
         notices.extend(grant(&ctx, pair, &seen, identity, grants).await?);
+        notices.extend(carry_on(&ctx, pair, &seen, identity, forcing).await);
     }
     if let Roll::Replace { role, uid } = roll {
         apply::replace(&ctx.client, &key, role, &uid).await?;
@@ -311,6 +319,86 @@ async fn grant(
         }
     }
     Ok(notices)
+}
+
+/// Reads what forced states need: the ledgers of both servers, and the node of one that is declared down.
+async fn look_closer(
+    ctx: &Ctx,
+    pair: &DhcpFailoverPair,
+    seen: &mut Seen,
+    identity: &Identity,
+) -> Result<(), Error> {
+    let key = PairKey::of(pair);
+    {
+        let endings = ctx.endings.lock().unwrap_or_else(PoisonError::into_inner);
+        for role in ByRole::<()>::ROLES {
+            seen.servers.get_mut(role).endings.clone_from(endings.of(&key));
+        }
+    }
+    let Some(asked) = &pair.spec.force_state else { return Ok(()) };
+    for role in ByRole::<()>::ROLES {
+        if seen.servers.get(role).live().is_none() {
+            continue;
+        }
+        let Some(address) = admin_address(pair, seen, role) else { continue };
+        match Admin::new(identity.clone(), &key, role, address).requests().await {
+            Ok(requests) => seen.servers.get_mut(role).ledger = Some(requests),
+            // Nothing is ordered of a server whose ledger was not read.
+            Err(error) => tracing::warn!(pair = %key, %role, error = error.chain(), "requests not read"),
+        }
+    }
+    if let Some(dead) = asked.dead_server {
+        seen.servers.get_mut(dead).node = observe::node(&ctx.client, seen.servers.get(dead)).await?;
+    }
+    Ok(())
+}
+
+/// Confirms stores, tells fences, and takes the next step of a request.
+async fn carry_on(
+    ctx: &Ctx,
+    pair: &DhcpFailoverPair,
+    seen: &Seen,
+    identity: &Identity,
+    forcing: Forcing,
+) -> Vec<Notice> {
+    let key = PairKey::of(pair);
+    let mut notices = Vec::new();
+    let admin = |role| Some(Admin::new(identity.clone(), &key, role, admin_address(pair, seen, role)?));
+    for role in ByRole::<()>::ROLES {
+        let Some((admin, highest)) = admin(role).zip(force::confirmation(seen.servers.get(role))) else {
+            continue;
+        };
+        if let Err(error) = admin.highest(highest).await {
+            tracing::warn!(pair = %key, %role, error = error.chain(), "the store is not compared");
+        }
+    }
+    for (role, fence) in forcing.fence_pushes {
+        let Some(admin) = admin(role) else { continue };
+        match admin.fence(&fence).await {
+            Ok(accepted) => {
+                let stamp = accepted.fence.stamp();
+                tracing::info!(pair = %key, %role, %stamp, in_force = accepted.in_force, "fence acknowledged");
+            }
+            Err(error) => tracing::warn!(pair = %key, %role, error = error.chain(), "fence not acknowledged"),
+        }
+    }
+    let Some(step) = forcing.step else { return notices };
+    let role = step.server();
+    let Some(admin) = admin(role) else { return notices };
+    match admin.step(&step).await {
+        Ok(status) => {
+            ctx.metrics.requests.with_label_values(&[status.phase.as_str()]).inc();
+            tracing::info!(pair = %key, request = status.request_id, phase = %status.phase, reason = status.reason, "request");
+            notices.push(events::request(&status));
+        }
+        Err(error) => {
+            let id = step.id();
+            tracing::warn!(pair = %key, %role, request = id, error = error.chain(), "a step of the request failed");
+            let note = format!("request {id}: the {role} did not take it: {}", error.chain());
+            notices.push(Notice::warning(format!("{}RequestFailed", events::title(role)), "Force", note));
+        }
+    }
+    notices
 }
 
 /// A delay with a tenth of jitter, so that pairs do not come in step.

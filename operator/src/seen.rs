@@ -2,9 +2,12 @@
 //!
 //! Plain data that reads and writes as YAML, so that a plan can be tested without a cluster.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use api::status::{Ports, ServerReport};
+use api::force::Fence;
+use api::identity::StoreStamp;
+use api::status::{Ports, RequestStatus, ServerReport};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +58,39 @@ pub struct ServerSeen {
     pub pod: Option<PodSeen>,
     /// What the server said.
     pub heard: Heard,
+    /// The fence in the ConfigMap, for its next start.
+    pub fence: Option<Fence>,
+    /// All requests that it knows of; absent unless they were asked for.
+    pub ledger: Option<Vec<RequestStatus>>,
+    /// The node of the pod that was last bound; absent unless evidence is looked for.
+    pub node: Option<NodeSeen>,
+    /// When pods ended of whose end the watch told, by UID.
+    pub endings: BTreeMap<String, Timestamp>,
+}
+
+/// What was seen of a node.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeSeen {
+    /// Its name.
+    pub name: String,
+    /// When its kubelet last renewed its Lease.
+    pub renewed: Option<Timestamp>,
+    /// Whether somebody declared it out of service by taint.
+    pub out_of_service: bool,
+}
+
+/// The pod of a server that was last bound to a node, as remembered on the claim.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastPod {
+    /// Its UID.
+    pub uid: String,
+    /// Its node.
+    pub node: String,
+    /// When its containers had ended, in the kubelet's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 /// What was seen of a claim.
@@ -77,6 +113,10 @@ pub struct ClaimSeen {
     pub store_seen: bool,
     /// When a bootstrap token was taken for it, if ever.
     pub token_taken: Option<Timestamp>,
+    /// The pod that was last bound to a node.
+    pub last_pod: Option<LastPod>,
+    /// The highest (epoch, LSN) remembered of the store on it.
+    pub highest: Option<StoreStamp>,
 }
 
 /// What was seen of a StatefulSet.
@@ -105,6 +145,10 @@ pub struct PodSeen {
     pub ready: bool,
     /// Node that it was scheduled to.
     pub node: Option<String>,
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// When its containers had ended for good, in the kubelet's words.
+    pub ended: Option<Timestamp>,
     /// Address of that node.
     pub host_ip: Option<Ipv4Addr>,
     /// The scheduler's words, if it cannot be scheduled.

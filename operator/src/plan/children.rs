@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::identity::Role;
+use api::force::Fence;
+use api::identity::{Role, StoreStamp};
 use api::pair::{DeletionPolicy, DhcpFailoverPair, PairManifest, PodServer};
 use api::status::Ports;
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
@@ -16,7 +17,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::Resource;
 use serde::Serialize;
 
-use crate::names::{ADMIN_PORT, ByRole, MANIFEST_KEY, PairKey, STORE_SEEN, TOKEN_TAKEN};
+use crate::names::{
+    ADMIN_PORT, ByRole, HIGHEST, LAST_POD, MANIFEST_KEY, PairKey, STORE_SEEN, TOKEN_TAKEN, fence_key,
+    storage_annotation,
+};
 use crate::plan::pod;
 use crate::seen::{ClaimSeen, Seen, ServerSeen};
 use crate::settings::Settings;
@@ -43,6 +47,7 @@ pub fn children(
     seen: &Seen,
     ports: Ports,
     manifest: &PairManifest,
+    fences: &ByRole<Option<Fence>>,
     settings: &Settings,
 ) -> Children {
     let key = PairKey::of(pair);
@@ -53,7 +58,7 @@ pub fn children(
         Some(stateful_set(pair, &key, role, server, claim, ports, settings))
     };
     Children {
-        config_map: config_map(pair, &key, ports, manifest),
+        config_map: config_map(pair, &key, ports, manifest, fences),
         disruption_budget: disruption_budget(pair, &key),
         claims: ByRole::build(claim),
         stateful_sets: ByRole::build(set),
@@ -87,14 +92,23 @@ fn metadata(pair: &DhcpFailoverPair, name: String, labels: BTreeMap<String, Stri
     }
 }
 
-fn config_map(pair: &DhcpFailoverPair, key: &PairKey, ports: Ports, manifest: &PairManifest) -> ConfigMap {
+fn config_map(
+    pair: &DhcpFailoverPair,
+    key: &PairKey,
+    ports: Ports,
+    manifest: &PairManifest,
+    fences: &ByRole<Option<Fence>>,
+) -> ConfigMap {
     let mut metadata = metadata(pair, key.config_map(), key.labels());
-    metadata.annotations = Some([(ADMIN_PORT.to_owned(), ports.admin.to_string())].into());
-    ConfigMap {
-        metadata,
-        data: Some([(MANIFEST_KEY.to_owned(), super::manifest::yaml(manifest))].into()),
-        ..ConfigMap::default()
+    let mut data = BTreeMap::from([(MANIFEST_KEY.to_owned(), super::manifest::yaml(manifest))]);
+    for (role, fence) in fences.iter() {
+        if let Some(fence) = fence {
+            let text = serde_json::to_string(fence).expect("a fence is plain JSON");
+            data.insert(fence_key(role), text);
+        }
     }
+    metadata.annotations = Some([(ADMIN_PORT.to_owned(), ports.admin.to_string())].into());
+    ConfigMap { metadata, data: Some(data), ..ConfigMap::default() }
 }
 
 fn disruption_budget(pair: &DhcpFailoverPair, key: &PairKey) -> PodDisruptionBudget {
@@ -115,6 +129,9 @@ fn claim(pair: &DhcpFailoverPair, key: &PairKey, role: Role, seen: &ServerSeen) 
     // A vanished claim is made again with the same number; only a request to replace the storage
     // raises it. The highest number present is adopted with a pair that is created again.
     let number = there.map_or(0, |claim| claim.number);
+    // Another number is another volume: it has no history.
+    let number = next_number(pair, role, number, there.is_some());
+    let there = there.filter(|claim| claim.number == number);
     let mut metadata = metadata(pair, key.claim(role, number), key.server_labels(role));
     if storage.deletion_policy == DeletionPolicy::Retain {
         metadata.owner_references = None;
@@ -127,6 +144,8 @@ fn claim(pair: &DhcpFailoverPair, key: &PairKey, role: Role, seen: &ServerSeen) 
     let annotations: BTreeMap<String, String> = [
         (STORE_SEEN, reported.then(|| "true".to_owned())),
         (TOKEN_TAKEN, taken.map(|time| time.to_string())),
+        (LAST_POD, last_pod(seen).filter(|_| there.is_some())),
+        (HIGHEST, highest(pair, role, seen).filter(|_| there.is_some())),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -152,6 +171,52 @@ fn claim(pair: &DhcpFailoverPair, key: &PairKey, role: Role, seen: &ServerSeen) 
         }),
         ..PersistentVolumeClaim::default()
     }
+}
+
+/// The number of the claim that a server is to have: that of the highest there is, or one more if a request to
+/// replace the storage says so.
+#[must_use]
+pub fn next_number(pair: &DhcpFailoverPair, role: Role, present: u32, exists: bool) -> u32 {
+    let annotations = pair.metadata.annotations.as_ref();
+    let wanted = annotations
+        .and_then(|all| all.get(&storage_annotation(role)))
+        .and_then(|text| text.parse::<u32>().ok());
+    match wanted {
+        Some(wanted) if exists && wanted > present => present + 1,
+        _ => present,
+    }
+}
+
+/// What is remembered of the pod that was last bound.
+fn last_pod(seen: &ServerSeen) -> Option<String> {
+    let last = super::evidence::last_pod(seen)?;
+    Some(serde_json::to_string(&last).expect("plain JSON"))
+}
+
+/// The highest that is remembered of a store: taken anew with each start and change of state, once it is sure
+/// that the store is no old copy of itself.
+fn highest(pair: &DhcpFailoverPair, role: Role, seen: &ServerSeen) -> Option<String> {
+    let claim = seen.claim.as_ref()?;
+    let before = claim.highest;
+    let report = seen
+        .live()
+        .filter(|report| report.store_confirmed && report.volume_uid.as_deref() == Some(claim.uid.as_str()));
+    let status = super::status::before(pair);
+    let known = match role {
+        Role::Primary => status.primary.as_ref(),
+        Role::Secondary => status.secondary.as_ref(),
+    };
+    let stamp = match (before, report) {
+        (Some(before), Some(report))
+            if before.epoch == report.epoch
+                && known.is_some_and(|known| known.state == report.server.state) =>
+        {
+            before
+        }
+        (before, Some(report)) => before.max(Some(StoreStamp { epoch: report.epoch, lsn: report.lsn }))?,
+        (before, None) => before?,
+    };
+    Some(format!("{}/{}", stamp.epoch, stamp.lsn))
 }
 
 /// Whether the asked size is larger than the present one: volumes never shrink.
@@ -208,7 +273,15 @@ fn stateful_set(
                 type_: Some("OnDelete".to_owned()),
                 ..StatefulSetUpdateStrategy::default()
             }),
-            template: pod::template(key, role, server, claim, ports, &settings.server),
+            template: pod::template(
+                key,
+                role,
+                server,
+                claim,
+                ports,
+                pair.spec.secondary.is_none(),
+                &settings.server,
+            ),
             ..StatefulSetSpec::default()
         },
         ..StatefulSet::default()

@@ -2,7 +2,7 @@
 
 use api::identity::{Role, State};
 use api::pair::DhcpFailoverPair;
-use api::status::{PairStatus, ServerReport};
+use api::status::{PairStatus, RequestPhase, RequestStatus, ServerReport};
 use kube::runtime::events::EventType;
 use serde::Serialize;
 
@@ -89,6 +89,23 @@ pub fn complaints(role: Role, before: Option<&ServerReport>, report: &ServerRepo
     complain("StorageFailed", before.and_then(|old| old.storage_error.as_ref()), now.storage_error.as_ref());
     complain("ConfigRefused", before.and_then(|old| old.config_error.as_ref()), now.config_error.as_ref());
     notices
+}
+
+/// A request took a step.
+#[must_use]
+pub fn request(status: &RequestStatus) -> Notice {
+    let RequestStatus { request_id, phase, reason, server, to, .. } = status;
+    let words = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+    let note = format!("request {request_id}, the {server} to {to}: {phase}{words}");
+    let about = format!("Request{phase}");
+    match phase {
+        RequestPhase::Refused => Notice::warning(about, request_id, note),
+        RequestPhase::Granted if *to == State::PartnerDown => Notice::warning(about, request_id, note),
+        RequestPhase::Granted
+        | RequestPhase::Fencing
+        | RequestPhase::AwaitingEvidence
+        | RequestPhase::Superseded => Notice::normal(about, request_id, note),
+    }
 }
 
 /// What the plan itself has to tell.

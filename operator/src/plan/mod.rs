@@ -3,6 +3,8 @@
 
 pub mod children;
 pub mod events;
+pub mod evidence;
+pub mod force;
 pub mod manifest;
 pub mod pod;
 pub mod rolling;
@@ -21,6 +23,7 @@ use crate::conditions::{PROGRESSING, holds, reason};
 use crate::names::ByRole;
 use crate::plan::children::Children;
 use crate::plan::events::Notice;
+use crate::plan::force::Forcing;
 use crate::plan::rolling::Roll;
 use crate::plan::token::Grant;
 use crate::seen::{Admission, Seen};
@@ -30,6 +33,11 @@ use crate::settings::Settings;
 pub const SETTLED_LOOK: Duration = Duration::from_secs(30);
 /// How often while something is under way that no watch tells of.
 pub const BUSY_LOOK: Duration = Duration::from_secs(5);
+
+/// How often while a request waits for evidence.
+pub const EVIDENCE_LOOK: Duration = Duration::from_secs(2);
+/// How soon after a step of a request, if the server's report does not tell of it first.
+pub const FORCING_LOOK: Duration = Duration::from_millis(500);
 
 /// What is to be done about a pair.
 #[derive(Clone, Debug, Serialize)]
@@ -41,6 +49,8 @@ pub struct Plan {
     pub pushes: Vec<Push>,
     /// Bootstrap tokens to give.
     pub grants: Vec<Grant>,
+    /// Forced states and fences.
+    pub forcing: Forcing,
     /// Pods to replace.
     pub roll: Roll,
     /// Status to write.
@@ -76,6 +86,7 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
                 children: None,
                 pushes: Vec::new(),
                 grants: Vec::new(),
+                forcing: Forcing::default(),
                 roll: Roll::Done,
                 status,
                 events,
@@ -85,21 +96,28 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
         }
     };
     let manifest = manifest::filled(pair, seen, ports);
-    let children = children::children(pair, seen, ports, &manifest, settings);
+    let forcing = force::forcing(pair, seen);
+    let children = children::children(pair, seen, ports, &manifest, &forcing.fences, settings);
     let roll = rolling::roll(pair, seen, &children);
     let grants = token::grants(pair, seen);
     let pushes = pushes(seen, &manifest);
-    let status = status::accepted(pair, seen, ports, &digest(&manifest), &roll);
+    let status = status::accepted(pair, seen, ports, &digest(&manifest), &roll, &forcing);
     let events = events::notices(pair, seen, &status, &grants);
     let settled = roll == Roll::Done && !holds(&status.conditions, PROGRESSING);
     Plan {
         children: Some(children),
+        next_look: match (&forcing.step, &forcing.open) {
+            (Some(_), _) => FORCING_LOOK,
+            (None, Some(_)) => EVIDENCE_LOOK,
+            (None, None) if settled => SETTLED_LOOK,
+            (None, None) => BUSY_LOOK,
+        },
         pushes,
         grants,
+        forcing,
         roll,
         status,
         events,
-        next_look: if settled { SETTLED_LOOK } else { BUSY_LOOK },
     }
 }
 

@@ -34,12 +34,13 @@ pub fn template(
     server: &PodServer,
     claim: &ClaimSeen,
     ports: Ports,
+    alone: bool,
     settings: &ServerSettings,
 ) -> PodTemplateSpec {
     let mut template = PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(key.server_labels(role)), ..ObjectMeta::default() }),
         spec: Some(PodSpec {
-            containers: vec![container(role, server, claim, ports, settings)],
+            containers: vec![container(role, server, claim, ports, alone, settings)],
             host_network: Some(true),
             dns_policy: Some("ClusterFirstWithHostNet".to_owned()),
             node_selector: (!server.node_selector.is_empty()).then(|| server.node_selector.clone()),
@@ -71,6 +72,7 @@ fn container(
     server: &PodServer,
     claim: &ClaimSeen,
     ports: Ports,
+    alone: bool,
     settings: &ServerSettings,
 ) -> Container {
     Container {
@@ -79,7 +81,7 @@ fn container(
         image_pull_policy: Some(settings.pull_policy.clone()),
         command: Some(vec!["dhcp-pod".to_owned()]),
         args: Some(arguments(role, server, ports)),
-        env: Some(environment(claim)),
+        env: Some(environment(claim, alone)),
         // On the host network a declared port is a host port: the scheduler keeps clashes apart.
         // 67 is left out, because pairs share nodes.
         ports: Some(vec![port("link", ports.link), port("admin", ports.admin)]),
@@ -131,12 +133,13 @@ fn arguments(role: Role, server: &PodServer, ports: Ports) -> Vec<String> {
     option("admin", format!("{}:{}", server.address.unwrap_or(Ipv4Addr::UNSPECIFIED), ports.admin));
     option("socket", SOCKET.to_owned());
     option("tls-dir", TLS_DIR.to_owned());
+    option("fence", format!("{MANIFEST_DIR}/{}", crate::names::fence_key(role)));
     arguments
 }
 
-fn environment(claim: &ClaimSeen) -> Vec<EnvVar> {
+fn environment(claim: &ClaimSeen, alone: bool) -> Vec<EnvVar> {
     let node = ObjectFieldSelector { field_path: "spec.nodeName".to_owned(), ..Default::default() };
-    vec![
+    let mut environment = vec![
         // A bootstrap token names the claim, so a server on another volume cannot use it.
         EnvVar { name: "DHCP_VOLUME_UID".to_owned(), value: Some(claim.uid.clone()), ..EnvVar::default() },
         EnvVar {
@@ -144,7 +147,16 @@ fn environment(claim: &ClaimSeen) -> Vec<EnvVar> {
             value_from: Some(EnvVarSource { field_ref: Some(node), ..EnvVarSource::default() }),
             ..EnvVar::default()
         },
-    ]
+    ];
+    if alone {
+        // A server finds out at its start whether there is a partner, so this must restart it.
+        environment.push(EnvVar {
+            name: "DHCP_ALONE".to_owned(),
+            value: Some("true".to_owned()),
+            ..EnvVar::default()
+        });
+    }
+    environment
 }
 
 fn port(name: &str, port: u16) -> ContainerPort {

@@ -2,23 +2,35 @@
 
 use api::identity::{Role, State};
 use api::pair::DhcpFailoverPair;
-use api::status::{Communication, Condition, PairStatus, Ports, ServerReport, ServerStatus, StoreStatus};
+use api::status::{
+    Communication, Condition, PairStatus, PartnerDownCause, Ports, RequestPhase, ServerReport, ServerStatus,
+    StoreStatus,
+};
 
 use crate::conditions::{
-    ACCEPTED, AVAILABLE, CONFIG_IN_SYNC, PARTNERS_COMMUNICATING, PROGRESSING, READY, STORAGE_HEALTHY,
-    Verdict, reason,
+    ACCEPTED, AVAILABLE, CONFIG_IN_SYNC, PARTNER_DOWN_FORCED, PARTNERS_COMMUNICATING, PROGRESSING, READY,
+    STORAGE_HEALTHY, Verdict, reason,
 };
 use crate::names::PairKey;
 use crate::plan::children::pod_of;
+use crate::plan::force::Forcing;
 use crate::plan::manifest;
 use crate::plan::rolling::Roll;
 use crate::seen::{Freshness, Refusal, Seen, ServerSeen};
 
 /// The status of a pair that may run.
 #[must_use]
-pub fn accepted(pair: &DhcpFailoverPair, seen: &Seen, ports: Ports, digest: &str, roll: &Roll) -> PairStatus {
+pub fn accepted(
+    pair: &DhcpFailoverPair,
+    seen: &Seen,
+    ports: Ports,
+    digest: &str,
+    roll: &Roll,
+    forcing: &Forcing,
+) -> PairStatus {
     let mut status = observed(pair, seen);
     status.ports = Some(ports);
+    status.requests.clone_from(&forcing.shown);
     let view = View { pair, seen };
     let verdicts = [
         (
@@ -27,6 +39,7 @@ pub fn accepted(pair: &DhcpFailoverPair, seen: &Seen, ports: Ports, digest: &str
         ),
         (CONFIG_IN_SYNC, view.config_in_sync(digest)),
         (PROGRESSING, view.progressing(roll)),
+        (PARTNER_DOWN_FORCED, view.partner_down(forcing)),
     ];
     conclude(status, view, verdicts)
 }
@@ -36,6 +49,7 @@ pub fn accepted(pair: &DhcpFailoverPair, seen: &Seen, ports: Ports, digest: &str
 pub fn refused(pair: &DhcpFailoverPair, seen: &Seen, refusal: &Refusal) -> PairStatus {
     let mut status = observed(pair, seen);
     status.ports = before(pair).ports;
+    status.requests.clone_from(&before(pair).requests);
     let runs = seen.servers.iter().any(|(_, server)| server.set.is_some());
     let goes_on =
         if runs { "; the servers go on with the last accepted spec" } else { "; nothing is started" };
@@ -294,6 +308,53 @@ impl View<'_> {
             (_, false, _) => Verdict::no(reason::STORE_FAILED, failed.join("; ")),
             (_, _, true) => Verdict::unknown(reason::NOT_OBSERVED, "no server answers the operator"),
             _ => Verdict::yes(reason::STORES_OPEN, "every store takes changes"),
+        }
+    }
+
+    fn partner_down(&self, forcing: &Forcing) -> Verdict {
+        for (role, report) in self.reports() {
+            let server = &report.server;
+            let why = match report.partner_down_cause.filter(|_| server.state == State::PartnerDown) {
+                Some(PartnerDownCause::Requested) => reason::REQUESTED,
+                Some(PartnerDownCause::SafePeriod) => reason::SAFE_PERIOD,
+                Some(PartnerDownCause::ShutdownReceived) => reason::SHUTDOWN_RECEIVED,
+                Some(PartnerDownCause::Offline) => reason::OFFLINE,
+                Some(PartnerDownCause::Bootstrap) | None => continue,
+            };
+            let time =
+                |time: Option<jiff::Timestamp>| time.map_or_else(|| "?".to_owned(), |time| time.to_string());
+            let risk = if why == reason::SAFE_PERIOD {
+                "; nobody made sure that the partner does not serve"
+            } else {
+                ""
+            };
+            let message = format!(
+                "the {role} is in PartnerDown, its partner down since {}; the partner's addresses are free from {}{risk}",
+                time(server.partner_down_at),
+                time(server.full_takeover_at)
+            );
+            return Verdict::yes(why, message);
+        }
+        match &forcing.open {
+            Some(open) if open.to == State::PartnerDown => {
+                let why = if open.phase == RequestPhase::AwaitingEvidence {
+                    reason::AWAITING_EVIDENCE
+                } else {
+                    reason::FENCING
+                };
+                let words = open.reason.clone().unwrap_or_default();
+                Verdict::no(why, format!("request {}: {words}", open.request_id))
+            }
+            _ => {
+                let safe = self.pair.spec.safe_period.map_or_else(String::new, |period| {
+                    format!(
+                        "; by safePeriod a server enters it {} s after it lost contact, and cannot know then whether \
+                         its partner still serves",
+                        period.seconds
+                    )
+                });
+                Verdict::no(reason::NOT_FORCED, format!("no server was let go into PartnerDown{safe}"))
+            }
         }
     }
 

@@ -67,7 +67,7 @@ pub fn grants(pair: &DhcpFailoverPair, seen: &Seen) -> Vec<Grant> {
 pub fn may_be_new(pair: &DhcpFailoverPair, seen: &Seen) -> bool {
     let has_past = |role: Role| {
         let server = seen.servers.get(role);
-        let marked = |claim: &ClaimSeen| claim.store_seen || claim.token_taken.is_some();
+        let marked = |claim: &ClaimSeen| claim.number > 0 || claim.store_seen || claim.token_taken.is_some();
         server.claim.as_ref().is_some_and(marked)
             || server.heard.report.as_ref().is_some_and(|report| report.store != StoreStatus::Empty)
     };
@@ -80,7 +80,8 @@ pub fn may_be_new(pair: &DhcpFailoverPair, seen: &Seen) -> bool {
 fn new_volume(server: &ServerSeen) -> Option<&ClaimSeen> {
     let claim = server.claim.as_ref()?;
     let report = server.live()?;
-    let fresh = !claim.deleting && !claim.store_seen && claim.token_taken.is_none();
+    // A higher number replaced another volume.
+    let fresh = claim.number == 0 && !claim.deleting && !claim.store_seen && claim.token_taken.is_none();
     let same = report.volume_uid.as_deref() == Some(claim.uid.as_str());
     (fresh && same && report.store == StoreStatus::Empty).then_some(claim)
 }
