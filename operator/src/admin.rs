@@ -78,6 +78,12 @@ impl Error {
         }
     }
 
+    /// Whether nobody listens at the server's address, although its node answers.
+    #[must_use]
+    pub fn is_refused_connection(&self) -> bool {
+        matches!(self, Self::Connect(_, error) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+
     /// The error with all its causes, for people.
     #[must_use]
     pub fn chain(&self) -> String {

@@ -50,8 +50,13 @@ struct Record {
     error: Option<String>,
     pushed: Option<String>,
     silent: bool,
+    /// Connections that were refused since the last report: nobody listens there any more.
+    refused: u32,
     notices: Vec<Notice>,
 }
+
+/// So many connections in a row are refused to a server that does not run. One that restarts is back sooner.
+const REFUSED: u32 = 3;
 
 /// Whom to watch.
 pub struct Target {
@@ -96,6 +101,7 @@ impl Monitors {
                     error: None,
                     pushed: None,
                     silent: false,
+                    refused: 0,
                     notices: Vec::new(),
                 }))
             },
@@ -127,7 +133,7 @@ impl Monitors {
         };
         let record = lock(&monitor.record);
         let freshness = match record.heard {
-            Some((at, _)) if at.elapsed() < SILENCE => Freshness::Fresh,
+            Some((at, _)) if at.elapsed() < SILENCE && record.refused < REFUSED => Freshness::Fresh,
             None if record.started.elapsed() < SILENCE => Freshness::Pending,
             _ => Freshness::Silent,
         };
@@ -175,17 +181,20 @@ async fn follow(
         .with_jitter();
     let mut delay = delays.build();
     loop {
-        let error = match read(&pair, role, &admin, &record, &changed, || delay = delays.build()).await {
-            Ok(()) => "the server closed the connection".to_owned(),
-            Err(error) => error.chain(),
-        };
+        let (error, refused) =
+            match read(&pair, role, &admin, &record, &changed, || delay = delays.build()).await {
+                Ok(()) => ("the server closed the connection".to_owned(), false),
+                Err(error) => (error.chain(), error.is_refused_connection()),
+            };
         tracing::debug!(%pair, %role, %error, "no reports");
         let tell = {
             let mut record = lock(&record);
             let since = record.heard.map_or(record.started, |(at, _)| at);
             let first = record.error.is_none();
             record.error = Some(error);
-            let newly_silent = !record.silent && since.elapsed() >= SILENCE;
+            record.refused = if refused { record.refused + 1 } else { 0 };
+            let gone = record.refused >= REFUSED && record.heard.is_some();
+            let newly_silent = !record.silent && (gone || since.elapsed() >= SILENCE);
             record.silent |= newly_silent;
             first || newly_silent
         };
@@ -238,6 +247,7 @@ impl Record {
         self.report = Some(report);
         self.error = None;
         self.silent = false;
+        self.refused = 0;
         news
     }
 }
@@ -280,6 +290,7 @@ mod tests {
             error: None,
             pushed: None,
             silent: false,
+            refused: 0,
             notices: Vec::new(),
         }
     }

@@ -20,10 +20,10 @@
 - apiGroups: [""]
   resources: ["persistentvolumeclaims"]
   verbs: ["create", "get", "list", "patch", "watch"]
-# The copy of the manifest for a cold start.
+# The copy of the manifest and of fences for a cold start.
 - apiGroups: [""]
   resources: ["configmaps"]
-  verbs: ["create", "list", "patch"]
+  verbs: ["create", "get", "list", "patch"]
 # The certificates of the servers.
 - apiGroups: [""]
   resources: ["secrets"]
@@ -36,6 +36,18 @@
 - apiGroups: ["events.k8s.io"]
   resources: ["events"]
   verbs: ["create", "patch"]
+{{- end }}
+{{- define "dhcp-failover-operator.rules.nodes" -}}
+# A node that was declared out of service is evidence that its server is down.
+- apiGroups: [""]
+  resources: ["nodes"]
+  verbs: ["get"]
+{{- end }}
+{{- define "dhcp-failover-operator.rules.nodeLeases" -}}
+# A kubelet that was heard after a pod's end is a witness of that end.
+- apiGroups: ["coordination.k8s.io"]
+  resources: ["leases"]
+  verbs: ["get"]
 {{- end }}
 {{- define "dhcp-failover-operator.rules.own" -}}
 # The keys of the pairs' CAs; those of deleted pairs are removed.

@@ -57,9 +57,11 @@ pub struct ForceState {
     /// For PartnerDown: since when the dead server was certainly down. Default: now. Its addresses become
     /// free the MCLT later. A time before contact was lost needs `expert`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
     pub down_since: Option<Timestamp>,
     /// For Recover: the time of the backup from which the store was restored. Default: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40))]
     pub recover_time: Option<Timestamp>,
     /// How it is known that the dead server cannot serve.
     #[serde(default)]

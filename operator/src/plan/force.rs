@@ -377,3 +377,7 @@ fn status_of(
         expect,
     }
 }
+
+#[cfg(test)]
+#[path = "force_tests.rs"]
+mod tests;

@@ -98,7 +98,7 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
     let manifest = manifest::filled(pair, seen, ports);
     let forcing = force::forcing(pair, seen);
     let children = children::children(pair, seen, ports, &manifest, &forcing.fences, settings);
-    let roll = rolling::roll(pair, seen, &children);
+    let roll = rolling::roll(pair, seen, &children, &forcing);
     let grants = token::grants(pair, seen);
     let pushes = pushes(seen, &manifest);
     let status = status::accepted(pair, seen, ports, &digest(&manifest), &roll, &forcing);

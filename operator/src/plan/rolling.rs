@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::names::ByRole;
 use crate::plan::children::{Children, pod_of, template_hash};
+use crate::plan::force::Forcing;
 use crate::seen::{PodSeen, Seen, ServerSeen};
 
 /// What to do about pods of an old template.
@@ -31,7 +32,7 @@ pub enum Roll {
 /// Decides. The secondary comes first: while it restarts the primary keeps its role, and when the
 /// primary follows, the secondary already runs the new software.
 #[must_use]
-pub fn roll(pair: &DhcpFailoverPair, seen: &Seen, children: &Children) -> Roll {
+pub fn roll(pair: &DhcpFailoverPair, seen: &Seen, children: &Children, forcing: &Forcing) -> Roll {
     let outdated: Vec<(Role, &PodSeen)> = [Role::Secondary, Role::Primary]
         .into_iter()
         .filter_map(|role| {
@@ -43,6 +44,10 @@ pub fn roll(pair: &DhcpFailoverPair, seen: &Seen, children: &Children) -> Roll {
     let Some(&(role, pod)) = outdated.first() else { return Roll::Done };
     if pod.deleting {
         return Roll::Wait(format!("the pod of the {role} is being replaced"));
+    }
+    if let Some(open) = &forcing.open {
+        // Its evidence and the change that it expects would be lost.
+        return Roll::Wait(format!("request {} is not decided yet", open.request_id));
     }
     // A pod that does no service can go at once, whatever its partner does, and before the other.
     if let Some(&(role, pod)) =
