@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
-use api::identity::Role;
+use api::force::ForcedState;
+use api::identity::{Role, State};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
 
 use crate::logging::Format;
 
@@ -37,7 +39,13 @@ pub enum Verb {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Ask a running server over its unix socket.
+    /// Change what the store of a stopped server says.
+    State {
+        /// What to do with it.
+        #[command(subcommand)]
+        change: StateChange,
+    },
+    /// Ask a running server over its unix socket, or force its state.
     Ctl {
         /// The socket that it was given.
         #[arg(long, value_name = "PATH")]
@@ -63,8 +71,26 @@ pub enum Verb {
     MetricsReference,
 }
 
+/// A change of the store of a stopped server.
+#[derive(Debug, Subcommand)]
+pub enum StateChange {
+    /// Put the server into PartnerDown for its next start. Whoever does this vouches that the partner does
+    /// not serve, and has not since --at.
+    Edit {
+        /// Its data directory.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The state; only PartnerDown can be set on a stopped server.
+        #[arg(long, value_name = "STATE", value_parser = state)]
+        state: State,
+        /// Since when the partner is surely down, such as 2026-11-22T09:20:00Z. Default: now.
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+    },
+}
+
 /// A question to a running server.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Question {
     /// Its status, as JSON.
     Status {
@@ -82,6 +108,45 @@ pub enum Question {
     Live,
     /// Does it serve? Exit code 0 or 1.
     Ready,
+    /// What was ever asked of it, newest first, as JSON.
+    Requests,
+    /// Force it into a state. Exit code 0 if that is granted, 1 if it is refused.
+    Force(Box<Force>),
+}
+
+/// A state to force a running server into.
+#[derive(Clone, Debug, Args)]
+pub struct Force {
+    /// The state: Startup, Normal, CommunicationsInterrupted, PartnerDown, Recover, Shutdown or Paused.
+    #[arg(long, value_name = "STATE", value_parser = forced_state)]
+    pub state: ForcedState,
+    /// For PartnerDown: the server that is declared down. Default: the other one.
+    #[arg(long, value_name = "ROLE", value_parser = role)]
+    pub dead_server: Option<Role>,
+    /// Name of the request; each is carried out at most once. Default: one made of state and time.
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+    /// For PartnerDown: since when the partner is surely down, such as 2026-11-22T09:20:00Z. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Timestamp>,
+    /// For Recover: the time of the backup from which the store was restored. Default: now.
+    #[arg(long, value_name = "TIME")]
+    pub recover_time: Option<Timestamp>,
+    /// Vouch that the partner cannot serve. Needs --reason.
+    #[arg(long)]
+    pub attest: bool,
+    /// Why, for those who read it later.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Go past guards that protect from two servers giving out one address.
+    #[arg(long)]
+    pub expert: bool,
+    /// For CommunicationsInterrupted: stay there until another request ends it.
+    #[arg(long)]
+    pub hold: bool,
+    /// Go on although service suffers.
+    #[arg(long)]
+    pub confirm: bool,
 }
 
 /// Form of a listing.
@@ -128,6 +193,10 @@ pub struct Serve {
     /// One-shot word that this is a brand-new pair; ignored once the store is in use.
     #[arg(long, value_name = "FILE")]
     pub bootstrap_token: Option<PathBuf>,
+    /// Record that the partner was let go into PartnerDown, as JSON; an absent file is none. The server stays
+    /// silent until it has heard of the partner what came later.
+    #[arg(long, value_name = "FILE")]
+    pub fence: Option<PathBuf>,
     /// Folder with tls.crt, tls.key and ca.crt. Needed by a MutualTLS link, and by --admin outside loopback.
     #[arg(long, value_name = "DIR")]
     pub tls_dir: Option<PathBuf>,
@@ -159,6 +228,16 @@ fn role(text: &str) -> Result<Role, String> {
         .into_iter()
         .find(|role| role.as_str() == text)
         .ok_or_else(|| "is neither primary nor secondary".to_owned())
+}
+
+fn forced_state(text: &str) -> Result<ForcedState, String> {
+    ForcedState::ALL.into_iter().find(|state| state.state().as_str() == text).ok_or_else(|| {
+        format!("is none of {}", ForcedState::ALL.map(|state| state.state().as_str()).join(", "))
+    })
+}
+
+fn state(text: &str) -> Result<State, String> {
+    State::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| "is no state".to_owned())
 }
 
 fn partner(text: &str) -> Result<Partner, String> {

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use dhcp_pod::cli::{Cli, Verb};
+use dhcp_pod::cli::{Cli, StateChange, Verb};
 use dhcp_pod::{logging, metrics, serve, tools};
 
 fn main() -> ExitCode {
@@ -26,6 +26,9 @@ fn main() -> ExitCode {
         }
         Verb::Check { pair } => tools::check(&pair, &mut out),
         Verb::Leases { data, output } => tools::leases(&data, output, &mut out),
+        Verb::State { change: StateChange::Edit { data, state, at } } => {
+            tools::edit_state(&data, state, at, &mut out)
+        }
         Verb::Ctl { socket, question } => {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(tools::ctl(&socket, question, &mut out)),

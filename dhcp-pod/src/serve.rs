@@ -8,9 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use api::config::{PairConfig, ServerConfig};
+use api::force::Fence;
 use api::pair::{LinkSecurity, PairManifest};
 use api::status::BootstrapToken;
 use leases::log::{Entry, Opened};
+use serde::de::DeserializeOwned;
 use server::{Boot, Command, Server};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -30,8 +32,8 @@ use crate::{link, manifest};
 const PAUSE_MAX: Duration = Duration::from_secs(6);
 /// How long the last words may still take after that.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Longest bootstrap token.
-const TOKEN_BYTES_MAX: u64 = 64 << 10;
+/// Longest bootstrap token, and longest fence.
+const RECORD_BYTES_MAX: u64 = 64 << 10;
 
 /// Why a server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +127,7 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
     {
         return Err(Error::Manifest { path: arguments.pair, source: source.clone() });
     }
+    let fence = arguments.fence.as_deref().map(read_fence).transpose()?.flatten();
     let system = |step| move |source| Error::System { step, source };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -158,7 +161,7 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
         address: own,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         volume_uid,
-        fence: None,
+        fence,
         token: arguments.bootstrap_token.as_deref().and_then(read_token),
         loaded: opened.loaded,
     };
@@ -334,17 +337,28 @@ fn read_manifest(path: &Path) -> Result<(PairManifest, PairConfig), manifest::Er
     manifest::parse(&bytes)
 }
 
+/// An absent fence is none; one that cannot be read may be in force, so nothing may start in spite of it.
+fn read_fence(path: &Path) -> Result<Option<Fence>, Error> {
+    match path.try_exists() {
+        Ok(false) => Ok(None),
+        Ok(true) => read_record(path).map(Some),
+        Err(error) => Err(error.to_string()),
+    }
+    .map_err(|error| Error::Usage(format!("--fence {}: {error}", path.display())))
+}
+
+fn read_record<T: DeserializeOwned>(path: &Path) -> Result<T, String> {
+    let len = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if len > RECORD_BYTES_MAX {
+        return Err(format!("has {len} octets, more than any such record"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+}
+
 /// A token that cannot be read is no token: every doubt ends in Recover, where nobody is harmed.
 fn read_token(path: &Path) -> Option<BootstrapToken> {
-    let read = || -> Result<BootstrapToken, String> {
-        let len = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-        if len > TOKEN_BYTES_MAX {
-            return Err("is too long for a token".to_owned());
-        }
-        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-        serde_json::from_slice(&bytes).map_err(|error| error.to_string())
-    };
-    read()
+    read_record(path)
         .inspect_err(|error| tracing::warn!("bootstrap token {}: {error}; going on without", path.display()))
         .ok()
 }
@@ -494,5 +508,24 @@ mod tests {
         assert_eq!(read_token(&path), None);
         std::fs::write(&path, r#"{"volumeUid": "v", "issuedAt": "2026-11-22T09:20:00Z"}"#).expect("write");
         assert_eq!(read_token(&path).map(|token| token.volume_uid), Some("v".to_owned()));
+    }
+
+    #[test]
+    fn a_fence_may_be_absent_but_not_unreadable() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("fence");
+        assert!(read_fence(&path).is_ok_and(|fence| fence.is_none()));
+        std::fs::write(&path, r#"{"partnerEpoch": 4}"#).expect("write");
+        let error = read_fence(&path).expect_err("half a fence");
+        assert_eq!(error.exit_code(), 2);
+        let words = error.to_string();
+        assert!(
+            words.contains(&path.display().to_string()) && words.contains("partnerTransition"),
+            "{words}"
+        );
+        let fence = r#"{"partnerEpoch": 4, "partnerTransition": 12, "since": "2026-11-22T09:20:00Z"}"#;
+        std::fs::write(&path, fence).expect("write");
+        let fence = read_fence(&path).expect("readable").expect("there");
+        assert_eq!((fence.partner_epoch, fence.partner_transition), (4, 12));
     }
 }

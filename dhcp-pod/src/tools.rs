@@ -1,4 +1,7 @@
-//! The verbs beside `serve`: look, check, ask.
+//! The verbs beside `serve`: look, check, ask, force.
+
+mod edit;
+mod force;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -6,11 +9,15 @@ use std::path::{Path, PathBuf};
 use api::config::FieldError;
 use api::identity::Role;
 use api::status::{BootstrapToken, LeaseLine};
+use leases::log::StoreError;
+use server::EditError;
 
 use crate::cli::{Output, Question};
 use crate::store::data_dir::{random_id, write_durably};
 use crate::store::{self, DataDir};
 use crate::{client, manifest};
+
+pub use edit::edit_state;
 
 /// Why a verb did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +44,25 @@ pub enum Error {
     /// The content of the log.
     #[error("the lease store cannot be read: {0}")]
     Leases(#[from] server::StartError),
+    /// The state of the stopped server stays as it is.
+    #[error("{}: {source}{}", path.display(), cause(source))]
+    Edit {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        source: EditError,
+    },
+    /// The changed state is not certainly on disk.
+    #[error("writing the lease store in {}: {source}{}; look at its state before its next start", path.display(), cause(source))]
+    Append {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The flags make no sense together.
+    #[error("{0}")]
+    Usage(String),
     /// The directory belongs to a pair already.
     #[error("{} holds a lease store already: its pair is not new. A server ignores a token there", .0.display())]
     NotNew(PathBuf),
@@ -64,6 +90,10 @@ fn list(path: &Path, manifest::Error(errors): &manifest::Error) -> String {
     text
 }
 
+fn cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(String::new, |source| format!(": {source}"))
+}
+
 impl Error {
     /// Stable label for metrics.
     #[must_use]
@@ -73,6 +103,9 @@ impl Error {
             Self::File { .. } => "file",
             Self::Store(error) => error.class(),
             Self::Leases(_) => "leases",
+            Self::Edit { source, .. } => source.class(),
+            Self::Append { source, .. } => source.class(),
+            Self::Usage(_) => "usage",
             Self::NotNew(_) => "not_new",
             Self::Client(error) => error.class(),
             Self::Answer(_) => "answer",
@@ -84,7 +117,8 @@ impl Error {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Manifest { .. } => 2,
+            Self::Manifest { .. } | Self::Usage(_) => 2,
+            Self::Edit { source: EditError::NotOffline(_) | EditError::Future(_), .. } => 2,
             _ => 1,
         }
     }
@@ -172,12 +206,9 @@ pub fn bootstrap_token(
 pub async fn ctl(socket: &Path, question: Question, out: &mut impl Write) -> Result<(), Error> {
     match question {
         Question::Status { watch: true } => copy(socket, "/v1/status?watch=true", out).await,
-        Question::Status { watch: false } => {
-            let answer = ask(socket, "/v1/status").await?;
-            let status: serde_json::Value = serde_json::from_slice(&answer).map_err(io::Error::from)?;
-            serde_json::to_writer_pretty(&mut *out, &status).map_err(io::Error::from)?;
-            Ok(out.write_all(b"\n")?)
-        }
+        Question::Status { watch: false } => pretty(&ask(socket, "/v1/status").await?, out),
+        Question::Requests => pretty(&ask(socket, "/v1/requests").await?, out),
+        Question::Force(request) => force::force(socket, *request, out).await,
         Question::Leases { output: Output::Json } => copy(socket, "/v1/leases", out).await,
         Question::Leases { output: Output::Text } => {
             header(out)?;
@@ -203,6 +234,12 @@ async fn ask(socket: &Path, path: &str) -> Result<Vec<u8>, Error> {
     Ok(answer.body)
 }
 
+fn pretty(document: &[u8], out: &mut impl Write) -> Result<(), Error> {
+    let document: serde_json::Value = serde_json::from_slice(document).map_err(io::Error::from)?;
+    serde_json::to_writer_pretty(&mut *out, &document).map_err(io::Error::from)?;
+    Ok(out.write_all(b"\n")?)
+}
+
 /// Prints the parts of an answer as they come.
 async fn copy(socket: &Path, path: &str, out: &mut impl Write) -> Result<(), Error> {
     let mut refusal = Vec::new();
@@ -221,8 +258,13 @@ async fn copy(socket: &Path, path: &str, out: &mut impl Write) -> Result<(), Err
 /// The messages of a problem, without its JSON.
 fn refused(body: &[u8]) -> Error {
     let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    let messages =
-        problem["errors"].as_array().into_iter().flatten().filter_map(|fault| fault["message"].as_str());
+    let messages = problem["errors"].as_array().into_iter().flatten().filter_map(|fault| {
+        let message = fault["message"].as_str()?;
+        Some(match fault["path"].as_str().filter(|path| !path.is_empty()) {
+            Some(path) => format!("{path}: {message}"),
+            None => message.to_owned(),
+        })
+    });
     let text = messages.collect::<Vec<_>>().join("; ");
     Error::Answer(if text.is_empty() { String::from_utf8_lossy(body).trim().to_owned() } else { text })
 }
