@@ -136,13 +136,19 @@ fn check_names_every_fault_with_its_path_and_ends_with_2() {
     assert_eq!(output.status.code(), Some(2), "{words}");
     assert!(words.contains("spec.mcltSecond: no such field") && words.contains("spec.polTimeout"), "{words}");
     assert!(!words.contains("forceState"), "{words}");
+    // A risk that is not accepted in writing.
+    place.write(&MANIFEST.replace("mcltSeconds: 60", "safePeriod: {}"));
+    let output = run(&["check", "--pair", text(&pair)]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{words}");
+    assert!(words.contains("spec.safePeriod.acceptDuplicateRisk: must be true"), "{words}");
     assert_eq!(run(&["check"]).status.code(), Some(2), "a usage error");
     assert_eq!(run(&["check", "--pair", "/nonexistent"]).status.code(), Some(2));
 }
 
 #[test]
 fn serve_warns_of_unknown_fields_and_goes_on() {
-    let place = Place::new(&MANIFEST.replace("mcltSeconds: 60", "mcltSecond: 60\n  safePeriod: {}"));
+    let place = Place::new(&MANIFEST.replace("mcltSeconds: 60", "mcltSecond: 60\n  forceState: {}"));
     // It gets as far as the interface, which is not there.
     let exit = place.serve(Command::new(PROGRAM)).status().expect("runs");
     let log = place.log();

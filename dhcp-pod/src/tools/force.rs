@@ -46,7 +46,9 @@ fn request(server: Role, asked: Force, now: Timestamp) -> ForceState {
             .unwrap_or_else(|| format!("ctl-{}-{}", state.to_string().to_ascii_lowercase(), now.as_second())),
         server,
         state,
-        dead_server: asked.dead_server.or((state == ForcedState::PartnerDown).then(|| server.other())),
+        dead_server: asked
+            .dead_server
+            .or_else(|| (state == ForcedState::PartnerDown).then(|| server.other())),
         down_since: asked.since,
         recover_time: asked.recover_time,
         evidence: if asked.attest { Evidence::Attested } else { Evidence::Automatic },

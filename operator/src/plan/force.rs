@@ -130,7 +130,7 @@ fn merged(seen: &Seen) -> Vec<RequestStatus> {
             None => requests.push(status.clone()),
         }
     }
-    requests.sort_by(|one, two| two.transition_time.cmp(&one.transition_time));
+    requests.sort_by_key(|request| std::cmp::Reverse(request.transition_time));
     requests
 }
 
