@@ -177,7 +177,7 @@ fn mutual_tls_without_certificates_is_a_usage_error() {
 
 #[test]
 fn a_manifest_gone_bad_is_no_reason_to_stop_serving() {
-    let Some(lan) = Lan::new() else { return };
+    let lan = Lan::new();
     let place = Place::new(MANIFEST);
     let running = Running::start(&lan, &place);
     let digest = place.status()["configDigest"].clone();
@@ -201,7 +201,7 @@ fn a_manifest_gone_bad_is_no_reason_to_stop_serving() {
 
 #[test]
 fn sigterm_ends_a_lonely_server_at_once_and_with_0() {
-    let Some(lan) = Lan::new() else { return };
+    let lan = Lan::new();
     let place = Place::new(MANIFEST);
     let (code, took) = Running::start(&lan, &place).stop();
     assert_eq!(code, Some(0), "{}", place.log());
@@ -210,7 +210,7 @@ fn sigterm_ends_a_lonely_server_at_once_and_with_0() {
 
 #[test]
 fn a_store_in_use_is_for_nobody_else_and_a_stopped_one_can_be_listed() {
-    let Some(lan) = Lan::new() else { return };
+    let lan = Lan::new();
     let place = Place::new(MANIFEST);
     let running = Running::start(&lan, &place);
     let data = place.path("data");
@@ -233,7 +233,7 @@ fn a_store_in_use_is_for_nobody_else_and_a_stopped_one_can_be_listed() {
 
 #[test]
 fn a_corrupt_store_stops_the_server_with_file_and_offset() {
-    let Some(lan) = Lan::new() else { return };
+    let lan = Lan::new();
     let place = Place::new(MANIFEST);
     assert_eq!(Running::start(&lan, &place).stop().0, Some(0));
     let segment = std::fs::read_dir(place.path("data/log"))
@@ -254,7 +254,7 @@ fn a_corrupt_store_stops_the_server_with_file_and_offset() {
 
 #[test]
 fn a_token_makes_a_new_pair_of_an_empty_volume_and_of_no_other() {
-    let Some(lan) = Lan::new() else { return };
+    let lan = Lan::new();
     let place = Place::new(MANIFEST);
     let (data, token) = (place.path("data"), place.path("token"));
     let made = run(&["bootstrap-token", "--data", text(&data), "--out", text(&token)]);
@@ -302,7 +302,7 @@ fn wait_for_state(place: &Place, state: &str, patience: Duration) {
 
 #[test]
 fn a_new_pair_over_tls_reaches_normal_and_comes_back_after_a_kill_and_after_a_stop() {
-    let Some(lan) = Lan::new() else { return };
+    let lan = Lan::new();
     let manifest = MANIFEST.replace("Plain", "MutualTLS");
     let (one, two) = (Place::new(&manifest), Place::new(&manifest));
     certificates(one.0.path());
@@ -337,5 +337,92 @@ fn a_new_pair_over_tls_reaches_normal_and_comes_back_after_a_kill_and_after_a_st
     assert!(took < Duration::from_secs(6), "{took:?}");
     wait_for_state(&one, "CommunicationsInterrupted", Duration::from_secs(1));
     assert_eq!(one.status()["partnerState"], "Paused");
+    assert_eq!(primary.stop().0, Some(0));
+}
+
+/// A new pair's primary that has met its partner, and was left by it: the two places, and the primary.
+fn bereft(lan: &Lan) -> (Place, Place, Running) {
+    let (one, two) = (Place::new(MANIFEST), Place::new(MANIFEST));
+    for place in [&one, &two] {
+        let (data, token) = (place.path("data"), place.path("token"));
+        assert!(run(&["bootstrap-token", "--data", text(&data), "--out", text(&token)]).status.success());
+    }
+    let start = |place: &Place, role: Role, program: Command| {
+        let mut command = place.serve_as(role.as_str(), program);
+        command.arg("--bootstrap-token").arg(place.path("token"));
+        Running::spawn(command, place)
+    };
+    let primary = start(&one, Role::Primary, lan.server_command(PROGRAM));
+    let mut secondary = start(&two, Role::Secondary, lan.client_command(PROGRAM));
+    wait_for_state(&one, "Normal", Duration::from_secs(20));
+    secondary.0.kill().expect("killed");
+    wait_for_state(&one, "CommunicationsInterrupted", Duration::from_secs(20));
+    (one, two, primary)
+}
+
+#[test]
+fn a_human_forces_a_running_server_over_its_socket_once_and_with_reasons() {
+    let lan = Lan::new();
+    let (one, _two, primary) = bereft(&lan);
+    let force = |more: &[&str]| {
+        let socket = one.path("socket");
+        run(&[&["ctl", "--socket", text(&socket), "force"], more].concat())
+    };
+    let unproven = force(&["--state", "PartnerDown"]);
+    assert_eq!(unproven.status.code(), Some(1), "{unproven:?}");
+    let words = String::from_utf8_lossy(&unproven.stdout).into_owned();
+    assert!(words.contains("use Attested"), "{words}");
+    assert_eq!(force(&["--state", "Nowhere"]).status.code(), Some(2));
+
+    let attested = ["--state", "PartnerDown", "--request-id", "by-hand", "--attest", "--reason", "it is off"];
+    let granted = force(&attested);
+    assert_eq!(granted.status.code(), Some(0), "{granted:?} {}", one.log());
+    let answer: serde_json::Value = serde_json::from_slice(&granted.stdout).expect("JSON");
+    assert_eq!((&answer["phase"], &answer["to"]), (&"Granted".into(), &"PartnerDown".into()));
+    assert_eq!(one.status()["state"], "PartnerDown");
+    assert_eq!(one.status()["partnerDownCause"], "Requested");
+    let again: serde_json::Value = serde_json::from_slice(&force(&attested).stdout).expect("JSON");
+    assert_eq!(again, answer, "the stored answer");
+    let requests: serde_json::Value =
+        serde_json::from_slice(&one.ctl("requests").stdout).expect("a list of requests");
+    assert_eq!(requests[0], answer);
+    assert_eq!(primary.stop().0, Some(0));
+}
+
+#[test]
+fn a_stopped_server_is_edited_and_its_partner_fenced_by_a_file() {
+    let lan = Lan::new();
+    let (one, two, primary) = bereft(&lan);
+    let data = one.path("data");
+    let edit = ["state", "edit", "--data", text(&data), "--state", "PartnerDown"];
+    let refused = run(&edit);
+    assert_eq!(refused.status.code(), Some(1), "it runs: {refused:?}");
+    let status = one.status();
+    assert_eq!(primary.stop().0, Some(0));
+    let edited = run(&edit);
+    assert_eq!(edited.status.code(), Some(0), "{edited:?}");
+    let primary = Running::start(&lan, &one);
+    wait_for_state(&one, "PartnerDown", Duration::from_secs(20));
+    assert_eq!(one.status()["partnerDownCause"], "Offline");
+
+    // The other one comes back where it cannot see its partner: its fence keeps it silent.
+    let before = &one.status()["partnerDownAfter"];
+    assert_eq!(before["epoch"], status["epoch"]);
+    lan.client_ip(&["link", "set", "lan0", "down"]);
+    let fence = serde_json::json!({"partnerEpoch": before["epoch"], "partnerTransition": before["transition"],
+        "since": "2026-11-22T09:20:00Z"});
+    std::fs::write(two.path("fence.json"), fence.to_string()).expect("written");
+    lan.client_ip(&["addr", "add", "10.99.0.2/32", "dev", "lo"]);
+    let mut command = two.serve_as("secondary", lan.client_command(PROGRAM));
+    command.arg("--fence").arg(two.path("fence.json"));
+    let secondary = Running::spawn(command, &two);
+    std::thread::sleep(Duration::from_secs(13));
+    assert_eq!(two.status()["serving"], false, "longer than any start: {}", two.log());
+    assert_eq!(two.status()["fence"]["partnerEpoch"], before["epoch"]);
+    drop(secondary);
+    std::fs::write(two.path("fence.json"), "half a fen").expect("written");
+    let mut command = two.serve_as("secondary", lan.client_command(PROGRAM));
+    let exit = command.arg("--fence").arg(two.path("fence.json")).status().expect("runs");
+    assert_eq!(exit.code(), Some(2), "{}", two.log());
     assert_eq!(primary.stop().0, Some(0));
 }
