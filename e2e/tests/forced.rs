@@ -259,7 +259,9 @@ fn a_human_may_attest_and_a_server_that_returns_blind_stays_silent() {
             story.same_leases(&pair)?;
             let dead = far_from_operator(&pair)?;
             let (survivor, node) = (dead.partner(), pair.container(dead)?.0);
-            pair.knock_out(dead)?;
+            let (_, container) = pair.container(dead)?;
+            let kubelet = Stopped::new("stop", &node.replace("node-", "kubelet-"))?;
+            cluster::kill_container(&node, &container)?;
             pair.until(survivor, "CommunicationsInterrupted", 20)?;
             pair.force(partner_down("dead-1", dead))?;
             pair.until_phase("dead-1", "AwaitingEvidence", 20)?;
@@ -273,7 +275,7 @@ fn a_human_may_attest_and_a_server_that_returns_blind_stays_silent() {
             // It starts again, and cannot see its partner.
             let port = pair.object()?["status"]["ports"]["link"].as_u64().unwrap_or_default();
             let cut = LinkCut::new(&node, port)?;
-            cluster::component("start", &node.replace("node-", "kubelet-"))?;
+            drop(kubelet);
             wait_until("the dead server is heard again, fenced", 120, || {
                 let server = pair.server(dead)?;
                 ensure(!server["fence"].is_null(), || server.to_string())

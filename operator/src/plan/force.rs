@@ -7,6 +7,7 @@ use api::force::{Evidence, Fence, ForceRequest, ForceState, ForcedState};
 use api::identity::{Role, State, StateStamp, StoreStamp};
 use api::pair::DhcpFailoverPair;
 use api::status::{Communication, PartnerDownCause, RequestPhase, RequestStatus, ServerReport, StoreStatus};
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::names::ByRole;
@@ -183,14 +184,23 @@ fn next_step(seen: &Seen, force: &ForceState, forcing: &mut Forcing) {
     match open.map(|status| status.phase) {
         None => {
             if let Some(alive) = alive(seen, report, dead).filter(|_| !force.expert) {
-                forcing.step = match alive {
-                    // The server says it itself, and remembers it.
-                    Alive::ByServer => Some(order(stamp)),
-                    Alive::ByOperator(state) => refused(format!(
+                let words = |state| {
+                    format!(
                         "the {dead} answers the operator and is in {state}: both servers would give out its \
                          addresses; stop it first (expert: true goes past this)"
-                    )),
+                    )
                 };
+                match alive {
+                    // The server says it itself, and remembers it.
+                    Alive::ByServer => forcing.step = Some(order(stamp)),
+                    Alive::ByOperator(state) => forcing.step = refused(words(state)),
+                    // A refusal is for good, so a server that may have died this moment is given time.
+                    Alive::AMomentAgo(state) => {
+                        let why = format!("waits whether {}", words(state));
+                        forcing.open =
+                            Some(status_of(force, RequestPhase::Fencing, why, Some(report), None, seen));
+                    }
+                }
                 return;
             }
             let why = format!("the {dead} is told that it must not serve until it hears its partner");
@@ -278,7 +288,11 @@ fn proof(seen: &Seen, force: &ForceState, dead: Role) -> Result<Option<evidence:
 enum Alive {
     ByServer,
     ByOperator(State),
+    AMomentAgo(State),
 }
+
+/// A server that answers says something more often than this.
+const HEARTBEAT: SignedDuration = SignedDuration::from_secs(4);
 
 fn alive(seen: &Seen, report: &ServerReport, dead: Role) -> Option<Alive> {
     let serving =
@@ -286,8 +300,12 @@ fn alive(seen: &Seen, report: &ServerReport, dead: Role) -> Option<Alive> {
     if report.server.communication == Communication::Ok && report.server.partner_state.is_some_and(serving) {
         return Some(Alive::ByServer);
     }
-    let state = seen.servers.get(dead).live()?.server.state;
-    serving(state).then_some(Alive::ByOperator(state))
+    let server = seen.servers.get(dead);
+    let state = server.live()?.server.state;
+    let answers = server.heard.error.is_none()
+        && server.heard.at.is_some_and(|at| seen.now.duration_since(at) < HEARTBEAT);
+    let alive = if answers { Alive::ByOperator(state) } else { Alive::AMomentAgo(state) };
+    serving(state).then_some(alive)
 }
 
 /// Whether a server's next start finds the fence, and the server itself has it if it can be reached.

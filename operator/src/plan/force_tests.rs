@@ -59,7 +59,12 @@ fn report(state: State, partner: State, communication: Communication) -> ServerR
 fn live(report: ServerReport) -> ServerSeen {
     ServerSeen {
         pod: Some(PodSeen { uid: "pod".into(), running: true, ..PodSeen::default() }),
-        heard: Heard { freshness: Freshness::Fresh, report: Some(report), ..Heard::default() },
+        heard: Heard {
+            freshness: Freshness::Fresh,
+            at: Some(at(109)),
+            report: Some(report),
+            ..Heard::default()
+        },
         ledger: Some(Vec::new()),
         ..ServerSeen::default()
     }
@@ -294,6 +299,16 @@ fn a_partner_that_is_alive_is_not_fenced_and_the_request_is_refused() {
             matches!(&plan.step, Some(Step::Note(status)) if status.phase == RequestPhase::Refused),
             "{state}"
         );
+        // Its connection broke this moment: a refusal would be for good.
+        let mut dying = seen.clone();
+        dying.servers.get_mut(DEAD).heard.error = Some("connection refused".into());
+        let mut late = seen.clone();
+        late.servers.get_mut(DEAD).heard.at = Some(at(100));
+        for seen in [dying, late] {
+            let plan = forcing(&request, &seen);
+            assert_eq!(plan.step, None);
+            assert!(plan.open.is_some() && plan.fences.get(DEAD).is_none());
+        }
         let expert = pair(Some(asked(json!({"expert": true}))));
         let plan = forcing(&expert, &seen);
         assert!(
