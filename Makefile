@@ -2,7 +2,7 @@
 SHELL := bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-down test unit lint generated sim images e2e interop bench
+.PHONY: help demo demo-down test unit lint generated sim holes images e2e interop bench
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ generated: ## every checked-in file that comes from code
 sim: ## plays seeds until stopped
 	source e2e/lib.sh
 	cargo run --quiet --locked --release -p sim -- --seeds 18446744073709551615
+
+holes: ## known holes of the protocol, each shown to break an invariant once its countermeasure is taken out
+	sim/holes/run
 
 images: ## both images, as files
 	images/build

@@ -193,6 +193,33 @@ impl Checker {
         Ok(())
     }
 
+    /// A reply of any kind leaves a server.
+    pub(crate) fn answers(&self, time: u64, nodes: &[Node; 2], node: usize) -> Result<(), Violation> {
+        let (sender, partner) = (&nodes[node], &nodes[1 - node]);
+        let Some(server) = &sender.server else { return Ok(()) };
+        let violation = |invariant, what: String| Err(Violation { invariant, time, what });
+        let endpoint = server.endpoint();
+        if endpoint.heard().is_none() && endpoint.fence_in_force().is_some() {
+            return violation("I10 silence", format!("the {} answers although it is fenced", sender.role));
+        }
+        if endpoint.heard().is_none() && endpoint.record().state == State::RecoverDone {
+            return violation(
+                "I10 silence",
+                format!("the {} answers in RecoverDone without contact", sender.role),
+            );
+        }
+        // One that came back renews while it is connected, and the survivor leaves PartnerDown a moment later.
+        let (mine, theirs) =
+            (endpoint.record().state, partner.server.as_ref().map(|server| server.endpoint()));
+        let let_go =
+            theirs.is_some_and(|theirs| theirs.record().state == State::PartnerDown && !theirs.is_starting());
+        if let_go && !matches!(mine, State::RecoverDone | State::Normal) {
+            let what = format!("the {} answers in {mine} while its partner is in PartnerDown", sender.role);
+            return violation("I7 single PD", what);
+        }
+        Ok(())
+    }
+
     /// A node wrote leases: the two disks must never both let an address be given away, and nothing that a
     /// wait counts with falls.
     pub(crate) fn committed(&mut self, time: u64, nodes: &mut [Node; 2]) -> Result<(), Violation> {

@@ -59,6 +59,7 @@ fn main() {
         total.acks,
         total.time / 3_600_000,
     );
+    println!("  forced states: {} granted, {} refused", total.requests[0], total.requests[1]);
     for (state, count) in total.states {
         println!("  entered {state}: {count}");
     }
@@ -71,6 +72,7 @@ struct Total {
     events: u64,
     acks: u64,
     time: u64,
+    requests: [u64; 2],
     states: BTreeMap<&'static str, u64>,
     broken: BTreeMap<u64, Violation>,
 }
@@ -96,6 +98,9 @@ fn play_all(arguments: &Arguments) -> Total {
                             total.events += outcome.events;
                             total.acks += outcome.acks;
                             total.time += outcome.time;
+                            for (sum, count) in total.requests.iter_mut().zip(outcome.requests) {
+                                *sum += count;
+                            }
                             for (state, count) in outcome.states {
                                 *total.states.entry(state.as_str()).or_insert(0) += count;
                             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use api::force::Fence;
 use api::identity::{Lsn, Role, State, StateStamp};
 use api::status::BootstrapToken;
 use api::time::{Mono, Now, UnixTime};
@@ -71,6 +72,8 @@ pub(crate) struct Node {
     pub(crate) amnesic: bool,
     /// The pair's data are on its present volume.
     pub(crate) synced: bool,
+    /// It was in PartnerDown and not in Normal since: its leases are perhaps known to nobody else.
+    pub(crate) alone: bool,
 }
 
 /// Small segments, so that rotation and removal happen in every run.
@@ -109,6 +112,7 @@ impl Node {
             stamps: Vec::new(),
             amnesic: false,
             synced: false,
+            alone: false,
         }
     }
 
@@ -121,8 +125,14 @@ impl Node {
         }
     }
 
-    /// Starts the process from the disk. `bootstrap` is the word that the volume is new.
-    pub(crate) fn start(&mut self, time: u64, plan: &Plan, bootstrap: bool) -> Result<(), NoStart> {
+    /// Starts the process from the disk. `token` is the volume that a bootstrap token calls new.
+    pub(crate) fn start(
+        &mut self,
+        time: u64,
+        plan: &Plan,
+        token: Option<u32>,
+        fence: Option<Fence>,
+    ) -> Result<(), NoStart> {
         self.life += 1;
         let (log, opened) = match Log::open(self.disk.clone(), OPTIONS) {
             Ok((log, opened)) => (log, Some(opened)),
@@ -154,7 +164,6 @@ impl Node {
         }
         self.synced_lsn = loaded.lsn;
         self.rotten = false;
-        let volume_uid = format!("volume-{}-{}", self.index, self.volume);
         let (manifest, config) = plan.pair(self.version);
         let boot = Boot {
             role: self.role,
@@ -162,9 +171,10 @@ impl Node {
             config,
             address: self.address,
             version: "sim".to_owned(),
-            volume_uid: Some(volume_uid.clone()),
-            fence: None,
-            token: bootstrap.then(|| BootstrapToken { volume_uid, ..token() }),
+            volume_uid: Some(self.volume_uid(self.volume)),
+            fence,
+            token: token
+                .map(|volume| BootstrapToken { volume_uid: self.volume_uid(volume), ..bootstrap_token() }),
             loaded,
         };
         let server = Server::start(boot, &entries, self.now(time))
@@ -206,6 +216,34 @@ impl Node {
         self.stamp = StateStamp::default();
         self.rotten = false;
         self.full = false;
+        self.amnesic = true;
+        self.synced = false;
+        self.alone = false;
+    }
+
+    /// The number of the present volume; the first is 0.
+    pub(crate) fn volume(&self) -> u32 {
+        self.volume
+    }
+
+    fn volume_uid(&self, volume: u32) -> String {
+        format!("volume-{}-{volume}", self.index)
+    }
+
+    /// A copy of what is on the disk of a running server.
+    #[cfg(test)]
+    pub(crate) fn backup(&mut self) -> SimDisk {
+        self.log.as_mut().expect("it runs").disk_mut().clone()
+    }
+
+    /// An older copy takes the place of what is on the disk; nobody is told.
+    #[cfg(test)]
+    pub(crate) fn restore(&mut self, backup: SimDisk) {
+        self.disk = backup;
+        self.disk.restart_process();
+        self.durable.clear();
+        self.synced_lsn = Lsn::ZERO;
+        self.stamp = StateStamp::default();
         self.amnesic = true;
         self.synced = false;
     }
@@ -316,7 +354,7 @@ pub(crate) enum NoStart {
     Broken(String),
 }
 
-fn token() -> BootstrapToken {
+fn bootstrap_token() -> BootstrapToken {
     serde_json::from_value(serde_json::json!({ "volumeUid": "", "issuedAt": "2027-01-15T08:00:00Z" }))
         .expect("the token parses")
 }

@@ -72,6 +72,8 @@ pub struct Plan {
     pub token_stays: bool,
     /// Mean time between losses of both volumes at once; 0 for none.
     pub double_losses: u64,
+    /// Mean time between states that the operator forces; 0 for none.
+    pub operator: u64,
 }
 
 impl Plan {
@@ -103,6 +105,9 @@ impl Plan {
         }
         if plan.clock_steps > 0 {
             plan.skew /= 2;
+        }
+        if between(0, 2) == 0 {
+            plan.operator = between(20, 300) * 1000;
         }
         plan
     }
@@ -146,6 +151,7 @@ impl Plan {
             begin: [0, 0],
             token_stays: false,
             double_losses: 0,
+            operator: 0,
         }
     }
 

@@ -3,6 +3,9 @@
 mod event;
 mod faults;
 #[cfg(test)]
+mod holes;
+mod operator;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,7 @@ use crate::network::Network;
 use crate::node::{BASE, NoStart, Node};
 use crate::plan::Plan;
 use crate::world::event::What;
+use crate::world::operator::Operator;
 
 /// What a seed came to.
 #[derive(Clone, Debug)]
@@ -30,6 +34,8 @@ pub struct Outcome {
     pub hash: u64,
     /// ACKs that left a server.
     pub acks: u64,
+    /// Requests for another state that were granted, and refused.
+    pub requests: [u64; 2],
     /// State changes by state.
     pub states: BTreeMap<State, u64>,
     /// Milliseconds of virtual time.
@@ -57,6 +63,7 @@ pub struct World {
     calm: bool,
     /// The newest version of the configuration.
     version: u64,
+    operator: Operator,
 }
 
 /// Time that a healed pair has to come to rest, beside MCLT and lease length, in milliseconds.
@@ -89,6 +96,7 @@ impl World {
             states: BTreeMap::new(),
             calm: false,
             version: 0,
+            operator: Operator::default(),
             plan,
         }
     }
@@ -112,6 +120,7 @@ impl World {
         let pools = self.pools();
         loop {
             let next = self.time + 1_000;
+            self.reconcile()?;
             self.play(next)?;
             let Some(difference) = Checker::difference(&self.nodes, &pools) else { break };
             let held = u64::from(Checker::held_until(&self.nodes).get()).saturating_sub(BASE) * 1000;
@@ -123,6 +132,7 @@ impl World {
             events: self.events,
             hash: self.history.hash() ^ self.history.lines(),
             acks: self.acks,
+            requests: self.operator.decided,
             states: self.states,
             time: self.time,
         })
@@ -140,7 +150,7 @@ impl World {
         for node in 0..2 {
             let at = self.plan.begin[node];
             if at == 0 {
-                self.start(node, true)?;
+                self.start(node, Some(0))?;
             } else {
                 self.at(at, What::Start { node });
             }
@@ -259,7 +269,7 @@ impl World {
                         format_args!("loses its volume"),
                     );
                     self.stop(node, true);
-                    self.nodes[node].lose_volume();
+                    self.lose_volume(node);
                 }
             }
             What::Up { conn, node } => {
@@ -313,11 +323,14 @@ impl World {
                     self.at(at, What::Configure { node, version: self.version });
                 }
             }
+            What::Operate => self.operate(),
+            What::Order { node, order } => self.carry_out_order(node, order)?,
             What::Start { node } => {
                 if self.nodes[node].server.is_none() {
                     let first = self.nodes[node].life == 0;
                     let token = first || self.plan.token_stays && self.nodes[node].has_first_volume();
-                    self.start(node, token)?;
+                    let volume = self.nodes[node].volume();
+                    self.start(node, token.then_some(volume))?;
                 }
             }
             What::Stall { node } => {
@@ -349,13 +362,15 @@ impl World {
         Ok(())
     }
 
-    fn start(&mut self, node: usize, bootstrap: bool) -> Result<(), Violation> {
+    /// Starts a process; `token` is the volume that a bootstrap token calls new.
+    fn start(&mut self, node: usize, token: Option<u32>) -> Result<(), Violation> {
         let time = self.time;
         if self.draw_if_changing() {
             self.nodes[node].version = self.version;
         }
         self.note(node, "starts");
-        match self.nodes[node].start(time, &self.plan, bootstrap) {
+        let fence = self.operator.fence(node);
+        match self.nodes[node].start(time, &self.plan, token, fence) {
             Ok(()) => self.with_server(node, |server, now| server.tick(now)),
             Err(NoStart::Disk(why)) => {
                 self.note(node, &format!("does not start: {why}"));
@@ -366,7 +381,7 @@ impl World {
             Err(NoStart::Corrupt(why)) => {
                 // Somebody puts a new volume in its place.
                 self.note(node, &format!("refuses to start: {why}"));
-                self.nodes[node].lose_volume();
+                self.lose_volume(node);
                 let at = self.time + 1_000 + self.draw.below(60_000);
                 self.at(at, What::Start { node });
                 Ok(())
@@ -435,6 +450,7 @@ impl World {
                 self.stop(node, false);
                 return Ok(());
             }
+            self.operator_heard(node, &answer)?;
         }
         self.schedule_tick(node);
         Ok(())
@@ -446,9 +462,9 @@ impl World {
         let mut states = Vec::new();
         while let Some(event) = self.nodes[node].server.as_mut().and_then(server::Server::poll_event) {
             self.history.note(self.time, role.as_str(), format_args!("{event:?}"));
-            if let server::Event::StateChanged { from, to, .. } = event {
+            if let server::Event::StateChanged { to, .. } = event {
                 *self.states.entry(to).or_default() += 1;
-                states.extend([from, to]);
+                states.push(to);
             }
         }
         states
@@ -517,6 +533,11 @@ impl World {
                 }
                 self.checker.state_on_disk(node, state);
                 self.nodes[node].state_on_disk = state;
+                match state {
+                    State::PartnerDown => self.nodes[node].alone = true,
+                    State::Normal => self.nodes[node].alone = false,
+                    _ => {}
+                }
                 if matches!(state, State::PartnerDown | State::RecoverDone | State::Normal) {
                     self.nodes[node].amnesic = false;
                     self.nodes[node].synced = true;
@@ -553,6 +574,7 @@ impl World {
             self.nodes[node].role.as_str(),
             format_args!("answers client {client}: {} {} {} s", answer.kind, answer.address, answer.lease),
         );
+        self.checker.answers(self.time, &self.nodes, node)?;
         if answer.kind == ACK {
             self.acks += 1;
             let Some(requested_at) = self.sent.get(client).and_then(|sent| sent.get(&answer.xid)).copied()

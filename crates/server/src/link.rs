@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::status::RequestStatus;
 use api::time::{Mono, Now, Seconds, UnixTime};
-use failover::endpoint::{Action, HoldReason, Progress};
+use failover::endpoint::{Action, Progress};
 use failover::guard::{self, Announce};
 use failover::session::{Failure, Received, Session, Settings};
 use failover::wire::{Extension, Frame, Message, RejectReason, StateMessage};
@@ -400,7 +400,7 @@ impl Server {
             requests,
             data_lost_since: self.endpoint.data_lost_since(),
             never_knew_partner: self.endpoint.never_knew_partner(),
-            hold_until: hold.filter(|hold| hold.reason == HoldReason::BothStoresLost).map(|hold| hold.until),
+            hold_until: hold.filter(|hold| hold.reason.leases_unknown()).map(|hold| hold.until),
         };
         if let Ok(json) = serde_json::to_vec(&told) {
             extensions.push(Extension::Ledger(json));
@@ -409,7 +409,7 @@ impl Server {
     }
 
     /// Takes in what an own partner tells of requests and of its data.
-    fn learn(&mut self, now: Now, extensions: &[Extension]) {
+    fn learn(&mut self, now: Now, extensions: &[Extension], lacks_partner_down: bool) {
         let told = extensions.iter().find_map(|extension| match extension {
             Extension::Ledger(json) => Some(serde_json::from_slice::<Told>(json)),
             _ => None,
@@ -431,15 +431,17 @@ impl Server {
                 let context = self.context(now);
                 let longest = self.config.longest_lease();
                 let held = self.endpoint.hold(now.wall);
-                self.endpoint.partner_data(data_lost_since, hold_until, longest, context);
+                self.endpoint.partner_data(data_lost_since, hold_until, lacks_partner_down, longest, context);
                 if held.is_none()
                     && let Some(hold) = self.endpoint.hold(now.wall)
                 {
                     let text = format!(
-                        "both stores were lost: no client gets a new address until {}, renewals go on",
+                        "{}: leases may run that no store knows; no client gets a new address until {}, renewals \
+                         go on",
+                        hold.reason.as_str(),
                         hold.until
                     );
-                    self.outbox.event(Event::Notice { class: "both_stores_lost", text });
+                    self.outbox.event(Event::Notice { class: "leases_unknown", text });
                 }
             }
         }
@@ -536,8 +538,9 @@ impl Server {
         self.counters.add("failover_messages_received", frame.message.name(), 1);
         match frame.message {
             Message::State(message) => {
+                let lacks_partner_down = self.endpoint.lacks_partner_down();
                 self.compare_progress(now, &message.extensions);
-                self.learn(now, &message.extensions);
+                self.learn(now, &message.extensions, lacks_partner_down);
                 let context = self.context(now);
                 let (state, since) = (message.state, UnixTime::new(u64::from(message.since)));
                 let before = self.endpoint.record().partner.map(|partner| (partner.state, partner.startup));
@@ -554,8 +557,9 @@ impl Server {
                 }
             }
             Message::Contact { extensions } => {
+                let lacks_partner_down = self.endpoint.lacks_partner_down();
                 self.compare_progress(now, &extensions);
-                self.learn(now, &extensions);
+                self.learn(now, &extensions, lacks_partner_down);
             }
             Message::BndUpd(updates) => self.updates(now, frame.xid, &updates),
             Message::BndAck(acks) => self.acks(now, frame.xid, &acks),

@@ -10,7 +10,6 @@ use dhcp::offer;
 use dhcp::packet::Packet;
 use dhcp::reply::{Answer, Grant, LeaseTimes, Reply};
 use failover::binding::{self, Denied};
-use failover::endpoint::HoldReason;
 use failover::hash::{Hba, client_bucket};
 use failover::times;
 use failover::transition::Service;
@@ -241,10 +240,10 @@ impl Server {
         }
     }
 
-    /// Whether both stores were lost and this client renews what nobody remembers.
+    /// Whether leases run that no store knows, and this client renews one.
     fn may_adopt(&self, now: Now, client: &Client, address: Ipv4Addr) -> bool {
         let hold = self.endpoint.hold(now.wall);
-        hold.is_some_and(|hold| hold.reason == HoldReason::BothStoresLost)
+        hold.is_some_and(|hold| hold.reason.leases_unknown())
             && self
                 .table
                 .get(address)

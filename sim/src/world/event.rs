@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use server::ConnId;
 
+use crate::world::operator::Order;
+
 /// Something that will happen.
 #[derive(Debug)]
 pub(super) enum What {
@@ -30,6 +32,8 @@ pub(super) enum What {
     Freeze { node: usize },
     ClockStep { node: usize },
     Change,
+    Operate,
+    Order { node: usize, order: Order },
     Start { node: usize },
     Stall { node: usize },
     LinkCut,
@@ -48,6 +52,7 @@ impl What {
             | Self::Dial { node, .. }
             | Self::Up { node, .. }
             | Self::Configure { node, .. }
+            | Self::Order { node, .. }
             | Self::Bytes { to: node, .. } => Some(*node),
             _ => None,
         }
@@ -68,6 +73,7 @@ impl What {
                 | Self::Freeze { .. }
                 | Self::ClockStep { .. }
                 | Self::Change
+                | Self::Operate
                 | Self::Stall { .. }
                 | Self::LinkCut
                 | Self::Partition

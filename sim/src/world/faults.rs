@@ -1,6 +1,5 @@
 //! Faults: when they come, and what they do.
 
-use api::identity::State;
 use server::{Command, CommandId};
 
 use crate::check::Violation;
@@ -26,9 +25,10 @@ impl World {
     /// Whether a node may lose what it has: the other must have all the pair's data.
     pub(super) fn may_lose(&self, node: usize) -> bool {
         let [node, other] = [&self.nodes[node], &self.nodes[1 - node]];
-        // What was granted in PartnerDown is known to one server alone.
-        let alone = node.state_on_disk == State::PartnerDown;
-        !other.amnesic && other.synced && !other.rotten && !node.amnesic && !alone
+        // What was granted in PartnerDown is known to one server alone; a fenced partner knows at least that.
+        let fenced = other.server.as_ref().is_some_and(|server| server.endpoint().fence_in_force().is_some());
+        let known = !node.alone || fenced && self.version == 0;
+        !other.amnesic && other.synced && !other.rotten && !node.amnesic && known
     }
 
     pub(super) fn rot(&mut self, node: usize) {
@@ -42,14 +42,19 @@ impl World {
         }
     }
 
-    /// Both volumes are lost, and the clients begin anew: what they were promised before is known to
-    /// nobody, which the hold of §8 after a double loss is for.
+    /// Both volumes are lost: what clients were promised before is known to nobody.
     pub(super) fn lose_both(&mut self) {
         self.history.note(self.time, "world", format_args!("loses both volumes"));
         for node in 0..2 {
             self.stop(node, true);
             self.nodes[node].lose_volume();
+            self.operator.lost(node, &[]);
         }
+        if self.version == 0 {
+            // The hold of the longest lease protects them (H-8).
+            return;
+        }
+        // Leases may be longer than any that the present configuration grants: nobody can know that any more.
         self.checker.forget();
         self.queue.retain(|_, what| !matches!(what, What::Reply { .. } | What::Packet { .. }));
         for client in 0..self.clients.len() {
@@ -58,6 +63,15 @@ impl World {
             let at = self.time + 1_000 + self.draw.below(60_000);
             self.wake_at(client, at);
         }
+    }
+
+    /// One volume is lost; what both servers knew of requests the other one still knows, if it was told.
+    pub(super) fn lose_volume(&mut self, node: usize) {
+        let other = &self.nodes[1 - node];
+        let now = other.now(self.time);
+        let known = other.server.as_ref().map(|server| server.report(now).requests).unwrap_or_default();
+        self.operator.lost(node, &known);
+        self.nodes[node].lose_volume();
     }
 
     /// A write or sync failed: if that was planned, the process says so to the server and ends soon.
@@ -112,9 +126,8 @@ impl World {
             if self.nodes[node].server.is_none() {
                 self.happen(What::Start { node })?;
             }
-            self.configure(node, self.version)?;
         }
-        Ok(())
+        self.reconcile()
     }
 
     pub(super) fn close_all(&mut self) {
@@ -172,9 +185,11 @@ impl World {
                 }
             }
         }
-        for (mean, make) in
-            [(plan.changes, (|| What::Change) as fn() -> What), (plan.double_losses, || What::DoubleLoss)]
-        {
+        for (mean, make) in [
+            (plan.changes, (|| What::Change) as fn() -> What),
+            (plan.double_losses, || What::DoubleLoss),
+            (plan.operator, || What::Operate),
+        ] {
             let mut at = self.pause_between(mean);
             while at < length {
                 self.at(at, make());

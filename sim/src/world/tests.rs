@@ -207,7 +207,7 @@ fn i10_bites_when_a_server_answers_that_must_be_silent() {
     let (lease, client) = some_lease(&world, PRIMARY);
     world.stop(PRIMARY, false);
     bites(acknowledge(&mut world, PRIMARY, client, lease.address, 1), "I10");
-    world.start(PRIMARY, false).expect("it starts");
+    world.start(PRIMARY, None).expect("it starts");
     // It seeks its partner.
     bites(acknowledge(&mut world, PRIMARY, client, lease.address, 1), "I10");
 }

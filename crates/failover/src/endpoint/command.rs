@@ -88,6 +88,8 @@ impl Endpoint {
         let at = at.unwrap_or(ctx.now.wall);
         self.may_let_go(at, expert, ctx)?;
         let unsynchronised = self.is_unsynchronised();
+        // What the fence is there for, the hold does from here on.
+        self.end_fence();
         self.starting = None;
         if self.record.state == State::PartnerDown {
             if self.record.partner_down_cause == Some(PartnerDownCause::ShutdownReceived) {
@@ -260,8 +262,8 @@ impl Endpoint {
     ///
     /// `unfence` ends a fence in force: a human vouches that the partner never went into PartnerDown.
     pub fn restart(&mut self, unfence: bool, last_operational: UnixTime, ctx: Context) {
-        if unfence && let Some(fence) = self.fence_in_force() {
-            self.record.unfenced = self.record.unfenced.max(Some(fence.stamp()));
+        if unfence {
+            self.end_fence();
         }
         self.record.held = false;
         self.record_changed = true;
@@ -271,6 +273,13 @@ impl Endpoint {
             self.starting = Some(ctx.now.mono + STARTUP_SHORT);
         }
         self.take_up("ordered to start anew", ctx);
+    }
+
+    fn end_fence(&mut self) {
+        if let Some(fence) = self.fence_in_force() {
+            self.record.unfenced = self.record.unfenced.max(Some(fence.stamp()));
+            self.record_changed = true;
+        }
     }
 
     /// Whether this server may stop for a short while (§11).

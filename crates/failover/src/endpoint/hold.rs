@@ -21,17 +21,31 @@ pub struct Hold {
 pub enum HoldReason {
     /// Both servers lost their data: leases run on that nobody knows (§8).
     BothStoresLost,
+    /// The partner lost its data after it had been let go into PartnerDown, before this server heard what it
+    /// granted alone.
+    PartnerDownLost,
     /// PartnerDown without having synchronised since the partner was in it: it may have given out any
     /// address (§7.5).
     SerialPartnerDown,
 }
 
 impl HoldReason {
+    /// Whether leases run that no store knows: the partner must hold addresses as well, and a client that
+    /// renews such a lease tells of it.
+    #[must_use]
+    pub const fn leases_unknown(self) -> bool {
+        match self {
+            Self::BothStoresLost | Self::PartnerDownLost => true,
+            Self::SerialPartnerDown => false,
+        }
+    }
+
     /// The name in status.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BothStoresLost => "BothStoresLost",
+            Self::PartnerDownLost => "PartnerDownLost",
             Self::SerialPartnerDown => "SerialPartnerDown",
         }
     }
@@ -83,29 +97,47 @@ impl Endpoint {
         }
     }
 
+    /// Whether the partner may have granted leases in PartnerDown that this server has not got yet. To be asked
+    /// before its next word is taken in.
+    #[must_use]
+    pub fn lacks_partner_down(&self) -> bool {
+        let recovers = self.record.state == State::Recover
+            && self.record.partner.is_some_and(|partner| partner.state == State::PartnerDown);
+        let starts = self.is_starting() && self.fenced_at_start.is_some();
+        recovers || starts || self.fence_in_force().is_some()
+    }
+
     /// What the partner says of its own data: since when it is lost, and until when it holds addresses. If
-    /// both have lost theirs, nothing bounds the leases that clients may still have but the longest lease of
-    /// all subnets.
+    /// both have lost theirs, or the partner what it alone knew from PartnerDown
+    /// ([`Self::lacks_partner_down`]), nothing bounds the leases that clients may still have but the longest
+    /// lease of all subnets.
     pub fn partner_data(
         &mut self,
         lost_since: Option<UnixTime>,
         partner_holds_until: Option<UnixTime>,
+        lacks_partner_down: bool,
         longest_lease: Seconds,
         ctx: Context,
     ) {
-        if let (Some(own), Some(partner)) = (self.data_lost_since(), lost_since) {
-            let start = own.max(partner);
+        let begin = match (lost_since, self.data_lost_since()) {
+            (Some(partner), Some(own)) => Some((own.max(partner), HoldReason::BothStoresLost)),
+            (Some(partner), None) if lacks_partner_down => Some((partner, HoldReason::PartnerDownLost)),
+            _ => None,
+        };
+        if let Some((begin, reason)) = begin {
             let until = if longest_lease.get() == u32::MAX {
                 UnixTime::INFINITE
             } else {
-                start + longest_lease + ctx.guard
+                begin + longest_lease + ctx.guard
             };
-            self.hold_until(until, HoldReason::BothStoresLost);
+            self.hold_until(until, reason);
         }
         if let Some(until) = partner_holds_until
             && until > ctx.now.wall
         {
-            self.hold_until(until, HoldReason::BothStoresLost);
+            let both = lost_since.is_some() || self.data_lost_since().is_none();
+            let reason = if both { HoldReason::BothStoresLost } else { HoldReason::PartnerDownLost };
+            self.hold_until(until, reason);
         }
     }
 }

@@ -315,6 +315,19 @@ fn a_safe_period_never_ends_for_a_fenced_or_a_held_server() {
     }
 }
 
+#[test]
+fn a_fenced_server_that_an_expert_lets_go_serves_and_holds_every_address() {
+    let mut solo = cut_off(CI);
+    solo.endpoint.fence(fence(4, 12, None));
+    assert_eq!(solo.endpoint.service(), Service::Silent);
+    assert!(declare(&mut solo, None, false).is_err());
+    assert_eq!(declare(&mut solo, None, true), Ok(()));
+    assert_eq!((solo.state(), solo.endpoint.service()), (PD, Service::All));
+    assert!(solo.endpoint.hold(solo.now.wall).is_some());
+    solo.endpoint.fence(fence(4, 12, None));
+    assert_eq!(solo.endpoint.fence_in_force(), None, "the operator pushes the same one again");
+}
+
 // The other forced states (§3.4).
 
 #[test]
@@ -448,9 +461,9 @@ fn rc_8_when_both_stores_are_lost_addresses_are_held_for_the_longest_lease_from_
     let three_days = Seconds(259_200);
     let mut solo = Solo::starting(Record::empty(Role::Primary, at(8, 0, 0)), at(8, 0, 0));
     assert_eq!(solo.endpoint.data_lost_since(), Some(at(8, 0, 0)));
-    solo.endpoint.partner_data(None, None, three_days, context(solo.now));
+    solo.endpoint.partner_data(None, None, false, three_days, context(solo.now));
     assert_eq!(solo.endpoint.hold(solo.now.wall), None, "the partner has its data");
-    solo.endpoint.partner_data(Some(at(8, 20, 0)), None, three_days, context(solo.now));
+    solo.endpoint.partner_data(Some(at(8, 20, 0)), None, false, three_days, context(solo.now));
     let hold = Hold { until: at(8, 20, 0) + three_days, reason: HoldReason::BothStoresLost };
     assert_eq!(solo.endpoint.hold(solo.now.wall), Some(hold));
 }
@@ -458,7 +471,7 @@ fn rc_8_when_both_stores_are_lost_addresses_are_held_for_the_longest_lease_from_
 #[test]
 fn a_hold_after_a_double_loss_is_told_and_outlasts_normal() {
     let mut solo = Solo::linked(Role::Secondary, N, N);
-    solo.endpoint.partner_data(None, Some(at(20, 0, 0)), Seconds(60), context(solo.now));
+    solo.endpoint.partner_data(None, Some(at(20, 0, 0)), false, Seconds(60), context(solo.now));
     assert_eq!(solo.endpoint.hold(at(19, 59, 59)).map(|hold| hold.until), Some(at(20, 0, 0)));
     assert_eq!(solo.endpoint.hold(at(20, 0, 0)), None);
     assert_eq!(solo.endpoint.accept_normal(true, GROUNDS, context(solo.now)), Ok(()));
@@ -468,7 +481,7 @@ fn a_hold_after_a_double_loss_is_told_and_outlasts_normal() {
 #[test]
 fn leases_without_end_are_held_until_an_operator_ends_that() {
     let mut solo = Solo::starting(Record::empty(Role::Primary, at(8, 0, 0)), at(8, 0, 0));
-    solo.endpoint.partner_data(Some(at(8, 0, 0)), None, Seconds(u32::MAX), context(solo.now));
+    solo.endpoint.partner_data(Some(at(8, 0, 0)), None, false, Seconds(u32::MAX), context(solo.now));
     assert!(solo.endpoint.hold(UnixTime::INFINITE).is_some());
 }
 

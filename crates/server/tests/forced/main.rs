@@ -256,6 +256,45 @@ fn a_fenced_server_answers_nobody_until_it_hears_its_partner_and_then_recovers()
 }
 
 #[test]
+fn what_the_survivor_granted_alone_is_held_if_its_store_is_lost_before_the_fenced_server_heard_of_it() {
+    let mut pair = Pair::normal();
+    pair.run(Seconds(5));
+    pair.stop(S);
+    pair.run(Seconds(2));
+    let report = pair.report(P);
+    let fence = Fence {
+        partner_epoch: report.epoch,
+        partner_transition: report.transition,
+        since: report.server.observed_time.expect("a time"),
+        evidence: None,
+    };
+    let mut attested = partner_down("plug-pulled");
+    attested["evidence"] = "Attested".into();
+    attested["reason"] = "I pulled its plug".into();
+    assert_eq!(pair.force(P, attested).phase, RequestPhase::Granted);
+    let (address, lease) = pair.lease(P, 1).expect("a lease");
+    assert_eq!(lease, LEASE, "the MCLT bounds nothing in PartnerDown");
+    pair.cut = true;
+    pair.start(S, false);
+    pair.ask(S, Command::Fence(fence));
+    pair.lose(P);
+    pair.start(P, false);
+    let start = pair.now().wall;
+    pair.cut = false;
+    pair.run_until_normal();
+    let until = (start + Seconds(LEASE)).timestamp();
+    for me in [P, S] {
+        assert_eq!(pair.report(me).server.new_clients_wait_for.as_deref(), Some("PartnerDownLost"));
+        assert_eq!(pair.report(me).server.new_clients_from, until);
+        assert_eq!(pair.lease(me, 2), None, "it could be an address that client 1 has");
+    }
+    let (kind, renewed, _) = pair.renew(P, 1, address).expect("who renews it is known again");
+    assert_eq!((kind, renewed), (5, address));
+    pair.run(Seconds(LEASE));
+    assert!(pair.lease(P, 2).is_some_and(|(other, _)| other != address));
+}
+
+#[test]
 fn a_pause_is_said_to_the_partner_and_resume_ends_it() {
     let mut pair = Pair::normal();
     let paused = pair.force(S, json!({"requestId": "patch-day", "state": "Paused"}));
