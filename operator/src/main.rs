@@ -12,7 +12,7 @@ use kube::Client;
 use operator::election::{AlwaysLead, Election, Lead, LeaseElection};
 use operator::metrics::Metrics;
 use operator::settings::{ServerSettings, Settings};
-use operator::{admin, controller, crd, http, metrics, rbac, values};
+use operator::{admin, controller, crd, http, metrics, rbac, rights, values};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -136,6 +136,7 @@ fn generate(root: &Path) -> Result<(), Failure> {
         (root.join("crds/dhcpfailoverpairs.yaml"), crd::yaml()),
         (templates.join("crd.yaml"), crd::chart_template()),
         (templates.join("_rules.tpl"), rbac::chart_template()),
+        (templates.join("rights.yaml"), rights::chart_template()),
         (chart.join("VALUES.md"), values::reference(&values)?),
     ] {
         if let Some(folder) = path.parent() {
