@@ -117,7 +117,8 @@ impl Client {
         Ok(running)
     }
 
-    fn exec(&self, seconds: u32, words: &[&str]) -> Told<crate::process::Ended> {
+    /// Runs a program on the host.
+    pub fn exec(&self, seconds: u32, words: &[&str]) -> Told<crate::process::Ended> {
         let cluster = cluster::host()?;
         try_run(seconds, &[&["e2e/cluster/client", &cluster, &self.name, "exec"], words].concat(), None)
     }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::process::{Daemon, run, run_with};
-use crate::{Failure, Told};
+use crate::{Failure, Told, ensure};
 
 /// The first three numbers of the LAN.
 pub const LAN: &str = "10.78.0";
@@ -113,6 +113,20 @@ pub fn kill_container(node: &str, id: &str) -> Told {
 pub fn volume_folder(volume: &str) -> Told<PathBuf> {
     let node = volume.rsplit_once('-').map_or(volume, |(node, _)| node);
     Ok(state()?.join(node).join("var/lib/volumes").join(volume))
+}
+
+/// Removes all that is in a volume.
+pub fn empty_volume(volume: &str) -> Told {
+    let folder = volume_folder(volume)?;
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut found = 0;
+    for entry in std::fs::read_dir(&folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }
+            .map_err(failed)?;
+        found += 1;
+    }
+    ensure(found > 0, || format!("nothing was in {}", folder.display()))
 }
 
 /// Lets volumes whose claim is gone be bound anew, empty.

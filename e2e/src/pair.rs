@@ -1,12 +1,15 @@
 //! A pair of servers: its manifest, and what can be seen of it.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::kubectl::{apply, get, kubectl, names, text_at, try_kubectl};
-use crate::{Told, cluster, ensure, wait_until};
+use crate::process::process_with;
+use crate::{Failure, Told, cluster, ensure, wait_until};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -277,6 +280,27 @@ impl Pair {
         let cordon = Cordon::new(&text_at(&self.pod_object(role)?, "/spec/nodeName"))?;
         kubectl(&["-n", self.namespace(), "delete", "pod", &self.pod(role)])?;
         Ok(cordon)
+    }
+
+    /// The volume that a server's claim is bound to.
+    pub fn volume(&self, role: Role) -> Told<String> {
+        let claim = format!("{}-{}-0", self.name, role.text());
+        Ok(text_at(&get(&["-n", self.namespace(), "pvc", &claim])?, "/spec/volumeName"))
+    }
+
+    /// Sum of a counter of a server's process over all label values that contain a text; asks on its socket.
+    pub fn counter(&self, role: Role, family: &str, label: &str) -> Told<u64> {
+        let words = ["--role", role.text(), "--data"];
+        let socket = process_with(&words).map(|pid| format!("/proc/{pid}/root{SOCKET}"));
+        let socket = socket.ok_or_else(|| Failure(format!("no process of the {}", role.text())))?;
+        let failed = |error: std::io::Error| Failure(format!("{socket}: {error}"));
+        let mut stream = UnixStream::connect(&socket).map_err(failed)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(failed)?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: socket\r\n\r\n").map_err(failed)?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map_err(failed)?;
+        let lines = text.lines().filter(|line| line.starts_with(family) && line.contains(label));
+        Ok(lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum())
     }
 
     /// The role of the server with an address.

@@ -59,6 +59,7 @@ fn to_the_second(time: &str) -> &str {
     time.get(..19).unwrap_or(time)
 }
 
+/// Shown to fail with a build whose `binding::in_partner_down` grants what is too early.
 #[test]
 fn partner_down_after_a_killed_pod_frees_its_addresses_after_the_mclt_and_not_a_second_before() {
     story(
@@ -148,6 +149,7 @@ fn lease_of(pair: &Pair, role: Role, address: &str) -> Told<Value> {
     serde_json::from_str(line).map_err(|error| format!("{line}: {error}").into())
 }
 
+/// Shown to fail with a build in which neither the operator (`alive`) nor the server (`Refusal::PartnerReachable`) looks.
 #[test]
 fn partner_down_is_refused_while_the_partner_is_alive() {
     story("Partner-down is asked for while the partner is alive: refused, and nothing changes", |story| {
@@ -170,6 +172,7 @@ fn partner_down_is_refused_while_the_partner_is_alive() {
     });
 }
 
+/// Shown to fail with a build in which a pod without an end is evidence (`evidence::find`).
 #[test]
 fn partner_down_waits_while_nobody_can_know_and_a_deleted_pod_object_proves_nothing() {
     story(
@@ -246,6 +249,7 @@ fn a_node_declared_out_of_service_is_evidence() {
     });
 }
 
+/// Shown to fail with a build in which a fence neither silences a server nor holds its start.
 #[test]
 fn a_human_may_attest_and_a_server_that_returns_blind_stays_silent() {
     story(
@@ -302,6 +306,7 @@ fn a_human_may_attest_and_a_server_that_returns_blind_stays_silent() {
     );
 }
 
+/// Shown to fail with a build in which the ledger lets a decided request be decided again, and neither server nor operator asks it first.
 #[test]
 fn no_request_is_carried_out_twice() {
     story("A granted request is applied again in every way: nothing happens again", |story| {

@@ -112,10 +112,8 @@ fn an_emptied_volume_does_not_look_like_a_new_pair() {
 
             let bootstraps = bootstraps(&pair)?;
             pair.knock_out(Role::Primary)?;
-            let claim = format!("{}-primary-0", pair.name);
-            let claim = get(&["-n", pair.namespace(), "pvc", &claim])?;
-            let volume = text_at(&claim, "/spec/volumeName");
-            empty(&cluster::volume_folder(&volume)?)?;
+            let volume = pair.volume(Role::Primary)?;
+            cluster::empty_volume(&volume)?;
             story.saw(format!("the primary is killed, and its volume {volume} emptied"));
             pair.revive(Role::Primary)?;
 
@@ -302,16 +300,4 @@ fn client_of(pair: &Pair, role: Role) -> Told<Client> {
 /// What was said about brand-new volumes.
 fn bootstraps(pair: &Pair) -> Told<Vec<String>> {
     Ok(pair.events()?.into_iter().filter(|event| event.contains("Bootstrap")).collect())
-}
-
-fn empty(folder: &std::path::Path) -> Told {
-    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-    let mut found = 0;
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }
-            .map_err(failed)?;
-        found += 1;
-    }
-    ensure(found > 0, || format!("nothing was in {}", folder.display()))
 }

@@ -11,6 +11,7 @@ use e2e::kubectl::{kubectl, text_at, try_kubectl};
 use e2e::story::seconds;
 use e2e::{Pair, Role, cluster, ensure, story, wait_until};
 
+/// Shown to fail with a build whose pods tolerate a lost node no longer than others.
 #[test]
 fn a_partition_that_outlasts_eviction_kills_nobody_when_it_heals() {
     story(

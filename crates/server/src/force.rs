@@ -13,7 +13,7 @@ use crate::Server;
 use crate::command::Refused;
 use crate::interface::{Answer, Caller, CommandId, Event};
 use crate::journal::Document;
-use crate::ledger::is_decided;
+use crate::ledger::{PartnerLedger, is_decided};
 use crate::stop::Stop;
 
 /// What became of a request.
@@ -99,6 +99,13 @@ impl Server {
         }
         if self.is_stopping_now() {
             return Outcome::NotNow("the server is stopping; try again when it has stopped".to_owned());
+        }
+        if caller == Caller::Operator && self.forgot_requests() {
+            return Outcome::NotNow(
+                "the store was lost, so the partner must first tell which requests were carried out; or force it on the \
+                 server's own socket"
+                    .to_owned(),
+            );
         }
         let evidence = request.force.evidence;
         if matches!(forced, Forced::PartnerDown { .. } | Forced::Normal { .. }) {
@@ -235,6 +242,16 @@ impl Server {
         for conn in self.links.connections() {
             self.outbox.order(crate::interface::LinkOrder::Close(conn));
             self.link_down(now, conn, "forced", why.to_owned());
+        }
+    }
+
+    /// Whether the store was lost and what the partner remembers of requests was not heard to its end (H-27).
+    fn forgot_requests(&self) -> bool {
+        let lost = self.endpoint.data_lost_since().is_some() && !self.partner_may_be_isc();
+        lost && match self.partner_ledger {
+            PartnerLedger::Unheard => self.ledger.is_empty(),
+            PartnerLedger::Partly => true,
+            PartnerLedger::Wholly => false,
         }
     }
 

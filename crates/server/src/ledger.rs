@@ -33,6 +33,15 @@ struct Entry {
     status: RequestStatus,
 }
 
+/// How much of what the partner remembers was heard since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum PartnerLedger {
+    #[default]
+    Unheard,
+    Partly,
+    Wholly,
+}
+
 /// No further id fits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the ledger holds {REQUESTS_MAX} requests and takes no further ones")]
@@ -47,6 +56,11 @@ impl Ledger {
     /// What was decided about an id, if it was.
     pub(crate) fn decided(&self, id: &str) -> Option<&RequestStatus> {
         self.get(id).filter(|status| is_decided(status.phase))
+    }
+
+    /// Whether no id was ever seen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// Whether no further id fits.

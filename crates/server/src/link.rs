@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::Server;
 use crate::interface::{ConnId, Event, LinkOrder};
 use crate::journal::Document;
+use crate::ledger::PartnerLedger;
 use crate::outbox::Outbox;
 
 /// Wait between two tries after a loss.
@@ -79,6 +80,9 @@ struct Told {
     /// The sender never heard of any partner before this connection, and its own data is whole.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     never_knew_partner: bool,
+    /// Further requests follow.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
 }
 
 impl Links {
@@ -398,6 +402,7 @@ impl Server {
         let hold = self.endpoint.record().hold;
         let told = Told {
             requests,
+            more: self.ledger.has_news(upto),
             data_lost_since: self.endpoint.data_lost_since(),
             never_knew_partner: self.endpoint.never_knew_partner(),
             hold_until: hold.filter(|hold| hold.reason.leases_unknown()).map(|hold| hold.until),
@@ -421,7 +426,8 @@ impl Server {
                 let text = format!("what the partner tells of requests cannot be read: {error}");
                 self.outbox.event(Event::Notice { class: "ledger_unreadable", text });
             }
-            Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner })) => {
+            Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner, more })) => {
+                self.partner_ledger = if more { PartnerLedger::Partly } else { PartnerLedger::Wholly };
                 if self.ledger.learn(requests) {
                     self.journal.document(Document::Ledger, &self.ledger);
                 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use api::force::{Evidence, Fence, ForceRequest, ForceState, ForcedState};
 use api::identity::{Role, State, StateStamp, StoreStamp};
 use api::status::{RequestPhase, RequestStatus};
+use api::time::UnixTime;
 use server::{Answer, Caller, Command, CommandId};
 
 use crate::check::Violation;
@@ -65,16 +66,57 @@ impl World {
         for node in 0..2 {
             self.look_at(node);
         }
+        // A survivor that does not run cannot tell whom to fence: that is a fault on top of another.
+        let told = |node: &crate::node::Node| node.server.is_some() || !node.alone;
+        if self.draw.below(20) == 0 && self.nodes.iter().all(told) {
+            // Its memory is that of yesterday's etcd.
+            self.history.note(self.time, "operator", format_args!("remembers nothing"));
+            self.operator.fences = [None, None];
+            self.operator.highest = [StoreStamp::default(); 2];
+        }
+        self.fence_partners_of_partner_down();
         let running = [0, 1].map(|node| self.nodes[node].server.is_some());
         match running {
             [true, false] => self.declare_down(0),
             [false, true] => self.declare_down(1),
+            [true, true] if self.are_apart() && self.draw.coin() => {
+                let survivor = usize::from(self.draw.coin());
+                self.declare_down(survivor);
+            }
             [true, true] => self.steer(),
             [false, false] => {}
         }
         if self.draw.below(3) == 0 {
             self.apply_an_old_manifest();
         }
+    }
+
+    /// Also of one that nobody asked for: it heard a Shutdown.
+    fn fence_partners_of_partner_down(&mut self) {
+        for survivor in 0..2 {
+            let now = self.nodes[survivor].now(self.time);
+            let Some(server) = &self.nodes[survivor].server else { continue };
+            let report = server.report(now);
+            if let Some(after) =
+                report.partner_down_after.filter(|_| report.server.state == State::PartnerDown)
+            {
+                self.write_fence(1 - survivor, after, now.wall);
+            }
+        }
+    }
+
+    /// The fence for a server's next start, and for the one that runs.
+    fn write_fence(&mut self, node: usize, after: StateStamp, since: UnixTime) -> Fence {
+        let fence = Fence {
+            partner_epoch: after.epoch,
+            partner_transition: after.transition,
+            since: since.timestamp().unwrap_or_default(),
+            evidence: None,
+        };
+        if self.operator.fences[node].is_none_or(|held| held.stamp() < fence.stamp()) {
+            self.operator.fences[node] = Some(fence);
+        }
+        fence
     }
 
     fn look_at(&mut self, node: usize) {
@@ -96,7 +138,13 @@ impl World {
     fn declare_down(&mut self, survivor: usize) {
         let dead = 1 - survivor;
         let Some(stamp) = self.stamp(survivor) else { return };
-        let request = self.request(survivor, ForcedState::PartnerDown, Some(stamp));
+        let mut request = self.request(survivor, ForcedState::PartnerDown, Some(stamp));
+        let runs = self.nodes[dead].server.is_some();
+        if runs {
+            // Whoever vouches for a server that acknowledged its fence is right.
+            request.force.evidence = Evidence::Attested;
+            request.force.reason = Some("it is cut off and fenced".to_owned());
+        }
         let now = self.nodes[survivor].now(self.time).wall;
         let status = RequestStatus {
             request_id: request.force.request_id.clone(),
@@ -110,17 +158,20 @@ impl World {
             expect: Some(stamp),
         };
         self.give_soon(survivor, Command::Note(status));
-        let fence = Fence {
-            partner_epoch: stamp.epoch,
-            partner_transition: stamp.transition,
-            since: now.timestamp().unwrap_or_default(),
-            evidence: None,
-        };
-        if self.operator.fences[dead].is_none_or(|held| held.stamp() < fence.stamp()) {
-            self.operator.fences[dead] = Some(fence);
+        let fence = self.write_fence(dead, stamp, now);
+        if runs {
+            self.give_soon(dead, Command::Fence(fence));
         }
         let at = self.time + 1 + self.draw.below(20_000);
         self.at(at, What::Order { node: survivor, order: Order::LookForEvidence(Box::new(request)) });
+    }
+
+    /// Whether both run and neither hears the other.
+    fn are_apart(&self) -> bool {
+        let hears = |node: &crate::node::Node| {
+            node.server.as_ref().is_none_or(|server| server.endpoint().heard().is_some())
+        };
+        !self.nodes.iter().any(hears)
     }
 
     /// Pauses, stops, cuts apart and recovers, and ends all that some time later.
@@ -180,7 +231,12 @@ impl World {
             }
             Order::LookForEvidence(request) => {
                 // A process that stands still is none that ended.
-                if self.nodes[1 - node].server.is_some() {
+                let other = self.nodes[1 - node].server.as_ref();
+                let stamp = request.expect.unwrap_or_default();
+                let fenced = |server: &server::Server| {
+                    server.endpoint().fence_in_force().is_some_and(|fence| fence.stamp() >= stamp)
+                };
+                if !other.is_none_or(fenced) {
                     return Ok(());
                 }
                 for _ in 0..=self.draw.below(2) {

@@ -368,10 +368,18 @@ impl Endpoint {
     #[must_use]
     pub fn service(&self) -> Service {
         let fenced = self.heard.is_none() && self.fence_in_force().is_some();
-        if self.is_starting() || fenced {
+        if self.is_starting() || fenced || self.is_conflict_one_sided() {
             return Service::Silent;
         }
         service(self.record.state, self.heard.is_some())
+    }
+
+    /// Whether the partner may still be in PartnerDown without an idea that this server is back: contact was lost
+    /// before it was heard to know of the conflict. Its waits run out as if nobody renewed here.
+    fn is_conflict_one_sided(&self) -> bool {
+        self.record.state == State::ResolutionInterrupted
+            && self.heard.is_none()
+            && self.record.partner.is_some_and(|partner| partner.state == State::PartnerDown)
     }
 
     /// When this server was surely silent from, before its present start.

@@ -328,6 +328,24 @@ fn a_fenced_server_that_an_expert_lets_go_serves_and_holds_every_address() {
     assert_eq!(solo.endpoint.fence_in_force(), None, "the operator pushes the same one again");
 }
 
+#[test]
+fn a_conflict_that_the_partner_may_not_know_of_serves_nobody() {
+    let mut solo = cut_off(PD);
+    solo.endpoint.link_up(RECEIVE_TIMER);
+    solo.hear(PD);
+    assert_eq!(solo.state(), PC);
+    solo.cut();
+    assert_eq!(
+        (solo.state(), solo.endpoint.service()),
+        (RI, Service::Silent),
+        "it may still use our addresses"
+    );
+    solo.endpoint.link_up(RECEIVE_TIMER);
+    solo.hear(PC);
+    solo.cut();
+    assert_eq!((solo.state(), solo.endpoint.service()), (RI, Service::RenewOnly));
+}
+
 // The other forced states (§3.4).
 
 #[test]

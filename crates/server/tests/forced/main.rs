@@ -295,6 +295,31 @@ fn what_the_survivor_granted_alone_is_held_if_its_store_is_lost_before_the_fence
 }
 
 #[test]
+fn a_server_that_lost_its_store_carries_nothing_out_until_its_partner_told_what_was() {
+    let mut pair = Pair::normal();
+    let once = json!({"requestId": "once", "state": "Startup"});
+    assert_eq!(pair.force(S, once.clone()).phase, RequestPhase::Granted);
+    pair.run_until_normal();
+    pair.run(Seconds(5));
+    pair.stop(P);
+    pair.lose(S);
+    pair.start(S, false);
+    // An old manifest comes again while nobody can say that it is old.
+    let again = pair.force(S, once.clone());
+    assert_eq!(again.phase, RequestPhase::Refused);
+    assert!(again.reason.as_deref().is_some_and(|reason| reason.contains("store was lost")), "{again:?}");
+    let another = pair.force(S, json!({"requestId": "new", "state": "Startup"}));
+    assert_eq!(another.phase, RequestPhase::Refused, "{another:?}");
+    pair.start(P, false);
+    pair.run(Seconds(10));
+    let told = pair.force(S, once);
+    assert_eq!(told.phase, RequestPhase::Granted, "as it was decided then: {told:?}");
+    assert_eq!(pair.states()[S], State::RecoverWait, "and nothing happened");
+    let another = pair.force(S, json!({"requestId": "new", "state": "Startup"}));
+    assert_eq!(another.phase, RequestPhase::Granted, "a refusal for now used nothing up");
+}
+
+#[test]
 fn a_pause_is_said_to_the_partner_and_resume_ends_it() {
     let mut pair = Pair::normal();
     let paused = pair.force(S, json!({"requestId": "patch-day", "state": "Paused"}));
