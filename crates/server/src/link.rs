@@ -490,6 +490,8 @@ impl Server {
             told_requests: 0,
         });
         self.links.last_error = None;
+        let context = self.context(now);
+        self.endpoint.meet_while_fenced(self.promise.min(now.wall), context);
         self.endpoint.link_up(peer.receive_timer);
         self.outbox.event(Event::LinkUp { vendor: peer.vendor });
         self.compare_progress(now, extensions);

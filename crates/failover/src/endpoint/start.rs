@@ -226,6 +226,18 @@ impl Endpoint {
         self.enter(State::Recover, why, ctx);
     }
 
+    /// The partner connects while a fence is in force: both sides act as at a start, because this server served
+    /// nobody since `last_operational`, and one that was silent before its partner was let go has no conflict with
+    /// it. Call it before [`Self::link_up`].
+    pub fn meet_while_fenced(&mut self, last_operational: UnixTime, ctx: Context) {
+        let fence = self.fence_in_force().copied();
+        if fence.is_some() && !self.is_starting() {
+            self.last_operational = last_operational;
+            self.fenced_at_start = fence;
+            self.starting = Some(ctx.now.mono);
+        }
+    }
+
     /// §4 rule 4: the first word of the partner ends the start.
     pub(super) fn finish_start(&mut self, partner: State, startup: bool, since: UnixTime, ctx: Context) {
         self.starting = None;
