@@ -108,3 +108,34 @@ fn seed_13718_leases_of_a_removed_pool_survive_lost_volumes() {
 fn seed_15248_a_release_in_the_second_of_a_renewal_is_settled() {
     holds_with_all_faults(15248);
 }
+
+/// A client declined at one server and came back for the address at the other one, which the link did not reach.
+/// The acknowledgement that the address is abandoned overtook the word of that lease, as the window was full, and
+/// the address was leased to somebody else. Now it waits for as long as the partner may have promised
+/// (`binding::tests::updates`).
+#[test]
+fn seed_53192_an_acknowledgement_overtakes_the_word_of_a_lease_after_a_decline() {
+    holds_with_all_faults(53192);
+}
+
+/// A server was fenced while it ran behind a partition, and its partner let go. When they met, both took it for a
+/// conflict, whose rules do not know that one had waited its time and used an address that the other calls
+/// abandoned. Now a fenced server meets its partner as at a start (`Endpoint::meet_while_fenced`).
+#[test]
+fn seed_56808_a_fenced_server_meets_its_partner() {
+    holds_with_all_faults(56808);
+}
+
+/// A fenced server heard of PartnerDown and lost the connection before its partner heard of it. It renewed leases
+/// as in any conflict, while the partner's waits ran out (`Endpoint::is_conflict_one_sided`).
+#[test]
+fn seed_11287_a_conflict_of_which_only_one_knows() {
+    holds_with_all_faults(11287);
+}
+
+/// The survivor of a PartnerDown paused, lost its volume and came back; the fenced partner knew nothing of its
+/// leases, and their addresses were free on both (`HoldReason::PartnerDownLost`).
+#[test]
+fn seed_3856_a_survivor_loses_what_it_granted_alone() {
+    holds_with_all_faults(3856);
+}

@@ -351,7 +351,12 @@ impl Server {
 
     /// Both sides of the present connection, as the rules for bindings need them.
     pub(crate) fn side(&self, now: Now) -> Option<Side> {
-        Some(Side { now: now.wall, role: self.role, dialect: self.dialect()? })
+        Some(Side {
+            now: now.wall,
+            role: self.role,
+            dialect: self.dialect()?,
+            mclt: self.max_lead.for_waits(),
+        })
     }
 
     pub(crate) fn dialect(&self) -> Option<Dialect> {

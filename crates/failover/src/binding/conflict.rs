@@ -81,8 +81,6 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
             // ISC ends and re-uses abandoned addresses by itself.
             Dialect::Isc => None,
         },
-        // What was promised here after the decline is on its way to the partner, or was when this was sent.
-        (Status::Abandoned, Status::Reset) if ctx.dialect == Dialect::Own => t2(mine, ctx),
         (Status::Abandoned, Status::Reset | Status::Abandoned) => None,
     }
 }

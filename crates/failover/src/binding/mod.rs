@@ -82,7 +82,7 @@ pub struct Judge<'a> {
 
 impl Judge<'_> {
     fn side(&self) -> Side {
-        Side { now: self.now, role: self.role, dialect: self.dialect }
+        Side { now: self.now, role: self.role, dialect: self.dialect, mclt: self.mclt }
     }
 }
 

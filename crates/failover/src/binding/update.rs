@@ -18,6 +18,8 @@ pub struct Side {
     pub role: Role,
     /// The partner's manners on this connection.
     pub dialect: Dialect,
+    /// The longest lead by which the partner may have granted.
+    pub mclt: Seconds,
 }
 
 /// The update that tells the partner of a record. The record must be durable before it is sent.
@@ -94,6 +96,9 @@ pub fn acked(mine: &Lease, sent: &BindingUpdate, side: &Side) -> Lease {
         Status::Abandoned => {
             if mine.status == Status::Abandoned {
                 lease.sync = Sync::Agreed;
+                // Before it heard of it, the partner may have leased the address again: what it promised is on
+                // its way here, and can be no more than this.
+                lease.hold_until = lease.hold_until.max(lease.latest_promise().max(side.now) + side.mclt);
                 forget_potentials(&mut lease);
             }
         }

@@ -89,7 +89,7 @@ fn ctx(role: Role, dialect: Dialect) -> Judge<'static> {
 }
 
 fn side(role: Role, dialect: Dialect) -> Side {
-    Side { now: t(450), role, dialect }
+    Side { now: t(450), role, dialect, mclt: Seconds(100) }
 }
 
 fn here(role: Role, state: State) -> Here {

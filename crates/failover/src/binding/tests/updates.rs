@@ -9,8 +9,8 @@ use super::{
     serving, side, t, update,
 };
 use crate::binding::{
-    Dialect, Side, abandoned_timeout, acked, freeze, give, grant, is_withheld, judge, partner_lost_data,
-    reclaim, rejected, release, unpark, update_for,
+    Denied, Dialect, Here, Side, abandoned_timeout, acked, freeze, give, grant, is_withheld, judge,
+    partner_lost_data, reclaim, rejected, release, unpark, update_for,
 };
 use crate::times::{Mode, PartnerDown, blocks_exit, is_own};
 use crate::wire::{BindingUpdate, RejectReason};
@@ -249,6 +249,20 @@ fn what_was_freed_in_partner_down_is_told_as_the_end_of_its_lease() {
         ctx.now = t(5001);
         assert_eq!(number(&judge(&partners, &sent, &ctx)), None);
     }
+}
+
+#[test]
+fn an_abandoned_address_waits_for_what_the_partner_may_have_promised_before_it_acknowledged() {
+    let side = own_primary();
+    let declined = Lease { client: None, sync: Sync::Due, ..mine(Status::Abandoned) };
+    let sent = update_for(&declined, &side);
+    let agreed = acked(&declined, &sent, &side);
+    assert_eq!(agreed.sync, Sync::Agreed);
+    let until = declined.latest_promise().max(side.now) + side.mclt;
+    let at = |now| Here { now, ..here(Role::Primary, State::Normal) };
+    let timeout = |now| abandoned_timeout(&agreed, &at(now), Seconds(1));
+    assert_eq!(timeout(until), Err(Denied::TooEarly));
+    assert!(timeout(until + Seconds(1)).is_ok());
 }
 
 #[test]
