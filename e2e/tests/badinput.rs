@@ -177,7 +177,7 @@ impl SmallDisk {
         let folder = format!("/var/lib/volumes/{volume}");
         let shell = format!(
             "mkdir -p /mnt/small && mount -t tmpfs -o size=24m,mode=$(stat -c %a {folder}) small /mnt/small && \
-             cp -a {folder}/. /mnt/small/ && mount --move /mnt/small {folder}"
+             cp -a {folder}/. /mnt/small/ && mount --bind /mnt/small {folder} && umount /mnt/small"
         );
         cluster::on_node(&node, &["bash", "-c", &shell])?;
         Ok(Self { node, folder })

@@ -343,7 +343,12 @@ impl Checker {
             return Some("a server is not running".to_owned());
         };
         if (primary.state(), secondary.state()) != (State::Normal, State::Normal) {
-            return Some(format!("states are {} and {}", primary.state(), secondary.state()));
+            let blocked = servers
+                .iter()
+                .zip(nodes)
+                .filter_map(|(server, node)| server.report(node.now(0)).server.exit_blocked);
+            let blocked: Vec<_> = blocked.collect();
+            return Some(format!("states are {} and {}; {blocked:?}", primary.state(), secondary.state()));
         }
         for server in [primary, secondary] {
             let due = server.table().due().filter(|address| served(*address)).count();

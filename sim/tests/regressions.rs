@@ -139,3 +139,10 @@ fn seed_11287_a_conflict_of_which_only_one_knows() {
 fn seed_3856_a_survivor_loses_what_it_granted_alone() {
     holds_with_all_faults(3856);
 }
+
+/// A returning server waited for ever for the answer to an update that what its partner said meanwhile had settled.
+/// Now the exit barrier looks at the records as well (`Server::check_barrier`).
+#[test]
+fn seed_57099_the_exit_barrier_waits_for_what_is_open_only() {
+    holds_with_all_faults(57099);
+}

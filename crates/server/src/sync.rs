@@ -340,7 +340,13 @@ impl Server {
                     barrier.promised.remove(&address);
                 }
             }
-            None => barrier.promised.retain(still),
+            None => {
+                barrier.promised.retain(still);
+                // What the partner said of an address may have settled it without an answer to ours.
+                let due =
+                    |address: &Ipv4Addr| table.get(*address).is_some_and(|lease| lease.sync == Sync::Due);
+                barrier.due.retain(due);
+            }
         }
         if barrier.promised.is_empty() && barrier.due.is_empty() {
             self.exchange.barrier = None;
