@@ -2,6 +2,7 @@
 //! links; what is forced holds on the disk and at the partner.
 
 mod pair;
+mod skew;
 
 use api::force::{Evidence, Fence};
 use api::identity::{State, StateStamp, StoreStamp};

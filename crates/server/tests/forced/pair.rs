@@ -14,6 +14,8 @@ use server::{
     Answer, Boot, Caller, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta, Server,
 };
 
+use crate::skew::Rewriter;
+
 pub(crate) const MCLT: u32 = 60;
 pub(crate) const LEASE: u32 = 600;
 const BASE: u32 = 1_800_000_000;
@@ -38,6 +40,8 @@ pub(crate) struct Pair {
     next_conn: u64,
     next_command: u64,
     pub(crate) cut: bool,
+    /// What becomes of what each says.
+    pub(crate) rewriters: [Rewriter; 2],
 }
 
 pub(crate) const P: usize = 0;
@@ -82,7 +86,15 @@ impl Pair {
             replies: Vec::new(),
             notices: Vec::new(),
         };
-        Self { sides: [side(), side()], millis: 0, wire: None, next_conn: 1, next_command: 1, cut: false }
+        Self {
+            sides: [side(), side()],
+            millis: 0,
+            wire: None,
+            next_conn: 1,
+            next_command: 1,
+            cut: false,
+            rewriters: Default::default(),
+        }
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -254,7 +266,7 @@ impl Pair {
                 if len > 0 {
                     busy = true;
                     if let Some(other) = &mut self.sides[1 - me].server {
-                        other.link(now, conn, LinkEvent::Bytes(&buffer[..len]));
+                        other.link(now, conn, LinkEvent::Bytes(&self.rewriters[me].pass(&buffer[..len])));
                     }
                     self.pump(1 - me);
                 }
@@ -289,6 +301,7 @@ impl Pair {
         self.next_conn += 1;
         self.wire = Some(conn);
         for me in [P, S] {
+            self.rewriters[me].begin_connection();
             self.server(me).link(now, conn, LinkEvent::Up);
         }
         self.pump(1 - me);
