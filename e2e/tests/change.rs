@@ -129,7 +129,7 @@ fn a_rolling_upgrade_under_load_leaves_few_first_questions_without_an_answer() {
         let before = pair.pod_uids()?;
         // perfdhcp asks once and never again, like a relay with thirty clients.
         let relay = Client::on_lan("relay-host")?;
-        let address = format!("{}.200/24", cluster::LAN);
+        let address = format!("{}.203/24", cluster::LAN);
         relay.exec(5, &["ip", "addr", "add", &address, "dev", "eth0"])?;
         let perfdhcp =
             ["perfdhcp", "-4", "-l", "eth0", "-r", "50", "-R", "30", "-p", "40", "-W", "1000000", "all"];

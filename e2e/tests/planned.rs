@@ -154,3 +154,44 @@ fn both_servers_restarted_at_once_by_hand_find_together() {
         ensure(cluster::name().is_some(), || "this story needs the test cluster".into())
     });
 }
+
+#[test]
+fn a_server_moves_to_another_node_and_then_both_exchange_theirs() {
+    story("The servers' nodes are exchanged by way of a third one; each finds an empty volume", |story| {
+        let mut pair = Pair::on_lan("e2e-move");
+        story.start(&pair)?;
+        let phone = Client::on_lan("phone")?;
+        let daemon = phone.daemon()?;
+        let lease = daemon.renew(10)?;
+        story.same_leases(&pair)?;
+        let moves = [(Role::Secondary, "c", 1), (Role::Primary, "b", 1), (Role::Secondary, "a", 2)];
+        for (role, rack, storage) in moves {
+            let before = text_at(&pair.pod_object(role)?, "/metadata/uid");
+            // A volume stays on its node, so the server gets another one with the node.
+            pair.set(&format!("/spec/{}/pod/nodeSelector/rack", role.text()), json!(rack))?;
+            let annotation = format!("dhcpfailover.io/storage-{}", role.text());
+            pair.manifest["metadata"]["annotations"][annotation] = json!(storage.to_string());
+            pair.apply()?;
+            wait_until(&format!("the {} has a pod on node-{rack}", role.text()), 60, || {
+                let pod = pair.pod_object(role)?;
+                let (uid, node) = (text_at(&pod, "/metadata/uid"), text_at(&pod, "/spec/nodeName"));
+                ensure(uid != before && node == format!("node-{rack}"), || format!("{uid} is on {node}"))
+            })?;
+            pair.until(role, "RecoverWait", 30)?;
+            let renewed = daemon.renew(20)?;
+            ensure(renewed.address == lease.address, || format!("the phone had {}", lease.address))?;
+            ensure(pair.role_of(&renewed.server)? == role.partner(), || "the new one answered".into())?;
+            let took = pair.until_normal(150)?;
+            story.saw(format!(
+                "the {} is on node-{rack}; the phone renewed {renewed}; Normal {} later",
+                role.text(),
+                seconds(took)
+            ));
+        }
+        story.same_leases(&pair)?;
+        let claims = pair.claims()?;
+        ensure(claims.len() == 5, || format!("the old claims stay: {claims:?}"))?;
+        let again = phone.udhcpc()?;
+        ensure(again.address == lease.address, || format!("the phone had {}", lease.address))
+    });
+}

@@ -107,7 +107,7 @@ fn rows(
     row("exit blocked", false, &|server| {
         server.exit_blocked.as_ref().map(|blocked| format!("{}, {} leases", blocked.reason, blocked.count))
     });
-    row("store", false, &|server| server.storage_error.clone());
+    row("store", false, &|server| server.storage_error.clone().or_else(|| server.storage_warning.clone()));
     row("link", false, &|server| server.link_error.clone());
     if wide {
         row("node", true, &|server| server.node.clone());

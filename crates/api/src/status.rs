@@ -236,6 +236,9 @@ pub struct ServerStatus {
     /// Why the store refuses changes; absent while it is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_error: Option<String>,
+    /// Why the store will refuse changes soon; absent while it is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_warning: Option<String>,
     /// Why the last configuration was refused; absent while the newest one is in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_error: Option<String>,

@@ -102,6 +102,8 @@ pub struct Server {
     outbox: Outbox,
     /// Why the store refuses changes; terminal.
     failure: Option<String>,
+    /// The volume is full; what is stored goes into the store's reserve.
+    store_low: bool,
     /// Since when changes wait for the disk without any becoming durable.
     waiting_since: Option<Mono>,
     /// When this server was called last.
@@ -211,6 +213,11 @@ impl Server {
         self.links.close_all(&mut self.outbox);
         self.outbox.refuse_all("storage_failed", &error);
         self.failure = Some(error);
+    }
+
+    /// Whether the store gave up its reserve, as the volume is full. Service goes on.
+    pub fn storage_low(&mut self, low: bool) {
+        self.store_low = low;
     }
 
     /// The next reply that may leave; false if there is none.

@@ -139,6 +139,9 @@ impl Server {
                 until: None,
             }),
             storage_error: self.failure.clone(),
+            storage_warning: self.store_low.then(|| {
+                "the volume is full and the store lives on its reserve: make room before that ends".to_owned()
+            }),
             config_error: None,
             link_error: self.links.last_error.clone().filter(|_| heard.is_none()),
         }

@@ -121,6 +121,7 @@ impl Server {
             counters: Counters::default(),
             outbox: Outbox::default(),
             failure: None,
+            store_low: false,
             waiting_since: None,
             called_at: now.mono,
             stood_still_at: None,

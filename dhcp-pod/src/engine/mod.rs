@@ -203,6 +203,7 @@ impl Engine {
             self.news = true;
             self.parts.server.storage_failed(error.to_owned());
         }
+        self.parts.server.storage_low(self.parts.progress.low_space());
         if let Some(upto) = self.backlog.durable(self.parts.progress.durable()) {
             self.stale = true;
             self.parts.server.durable(now, upto);

@@ -1,7 +1,7 @@
 //! The commit thread: one sync for all batches that wait.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
@@ -27,6 +27,7 @@ pub struct Handed {
 #[derive(Debug, Default)]
 pub struct Progress {
     durable: AtomicU64,
+    low_space: AtomicBool,
     failed: OnceLock<String>,
 }
 
@@ -35,6 +36,12 @@ impl Progress {
     #[must_use]
     pub fn durable(&self) -> Lsn {
         Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Whether the volume is full and the store lives on its reserve.
+    #[must_use]
+    pub fn low_space(&self) -> bool {
+        self.low_space.load(Ordering::Acquire)
     }
 
     /// Why nothing will become durable any more, once that is so.
@@ -53,16 +60,20 @@ pub fn run<D: Disk>(
     engine: &Waker,
     metrics: &Metrics,
 ) {
-    metrics.log_statistics(log.statistics());
+    let statistics = log.statistics();
+    progress.low_space.store(statistics.low_space, Ordering::Release);
+    metrics.log_statistics(statistics);
     while let Ok(first) = batches.recv() {
         let mut group = vec![first];
         group.extend(batches.try_iter().take(GROUP_MAX - 1));
         match commit(&mut log, &group) {
             Ok(upto) => {
+                let statistics = log.statistics();
+                progress.low_space.store(statistics.low_space, Ordering::Release);
                 progress.durable.store(upto.0, Ordering::Release);
                 engine.wake();
                 note(metrics, &group);
-                metrics.log_statistics(log.statistics());
+                metrics.log_statistics(statistics);
             }
             Err(error) => {
                 let words = words(&error);

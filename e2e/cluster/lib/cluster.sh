@@ -4,7 +4,6 @@
 
 source "$(dirname "${BASH_SOURCE[0]}")/cache.sh"
 
-NODES=(a b)
 CHECKOUT=$(cd "$CLUSTER_DIR/../.." && pwd)
 
 say() { printf '%s: %s\n' "${0##*/}" "$*"; }
@@ -32,6 +31,7 @@ load_cluster() {
   esac
   # Another name, or other networks: given at `up`, known from then on.
   LAN=${DFP_LAN:-${LAN:-}} FAR=${DFP_FAR:-${FAR:-}}
+  NODES=(${DFP_NODES:-a b})              # also given at `up`; at most a, b and c
   if [[ -e $STATE/settings ]]; then source "$STATE/settings"; fi
   local network='^10\.(0|[1-9][0-9]?)\.[0-9]{1,3}$'
   [[ $LAN =~ $network && $FAR =~ $network ]] ||
@@ -71,6 +71,11 @@ wait_for() {
   done
 }
 
-node_address() { case $1 in a) echo "$LAN.11" ;; b) echo "$LAN.12" ;; esac; }
-node_pods() { case $1 in a) echo "$PODS.1.0/24" ;; b) echo "$PODS.2.0/24" ;; esac; }
-other_node() { case $1 in a) echo b ;; b) echo a ;; esac; }
+components() {
+  local part
+  printf '%s\n' etcd kube-{apiserver,controller-manager,scheduler}
+  for part in node containerd kubelet kube-proxy; do printf '%s\n' "${NODES[@]/#/$part-}"; done
+}
+node_number() { case $1 in a) echo 1 ;; b) echo 2 ;; c) echo 3 ;; esac; }
+node_address() { echo "$LAN.1$(node_number "$1")"; }
+node_pods() { echo "$PODS.$(node_number "$1").0/24"; }

@@ -95,10 +95,11 @@ lan_up() {
 
 node_network_up() {
   local node=$1 other netns=$PREFIX-node-$1
-  other=$(other_node "$node")
   plug "node-$node" eth0 "$LAN_BRIDGE"
   ip -n "$netns" addr replace "$(node_address "$node")/24" dev eth0
-  ip -n "$netns" route replace "$(node_pods "$other")" via "$(node_address "$other")"
+  for other in "${NODES[@]}"; do
+    [[ $other == "$node" ]] || ip -n "$netns" route replace "$(node_pods "$other")" via "$(node_address "$other")"
+  done
   ip -n "$netns" route replace "$FAR.0/24" via "$RELAY"
   # kube-proxy turns a service's address into a pod's only after the kernel has
   # found some route to it. There is no default route: nothing leaves this machine.

@@ -54,7 +54,7 @@ make_pki() {
   for node in "${NODES[@]}"; do
     certificate "node-$node" "/O=system:nodes/CN=system:node:node-$node" "DNS:node-$node,IP:$(node_address "$node")"
   done
-  for user in controller-manager scheduler proxy node-a node-b; do
+  for user in controller-manager scheduler proxy "${NODES[@]/#/node-}"; do
     kubeconfig "$user" "$PKI/$user.kubeconfig"
   done
   kubeconfig admin "$KUBECONFIG"

@@ -87,6 +87,11 @@ pub fn complaints(role: Role, before: Option<&ServerReport>, report: &ServerRepo
     };
     complain("LinkFailed", before.and_then(|old| old.link_error.as_ref()), now.link_error.as_ref());
     complain("StorageFailed", before.and_then(|old| old.storage_error.as_ref()), now.storage_error.as_ref());
+    complain(
+        "StorageFull",
+        before.and_then(|old| old.storage_warning.as_ref()),
+        now.storage_warning.as_ref(),
+    );
     complain("ConfigRefused", before.and_then(|old| old.config_error.as_ref()), now.config_error.as_ref());
     notices
 }

@@ -192,6 +192,7 @@ fn server(
         address,
         exit_blocked: None,
         storage_error: None,
+        storage_warning: None,
         ..before
     })
 }
@@ -292,7 +293,9 @@ impl View<'_> {
                     corrupt = true;
                     failed.push(format!("the store of the {role} cannot be read"));
                 }
-                if let Some(error) = &report.server.storage_error {
+                for error in
+                    [&report.server.storage_error, &report.server.storage_warning].into_iter().flatten()
+                {
                     failed.push(format!("the {role}: {error}"));
                 }
             } else if let Some(trouble) = server.pod.as_ref().and_then(|pod| pod.trouble.as_ref())

@@ -464,6 +464,10 @@ fn a_full_disk_and_a_refused_configuration_are_told_by_condition() {
     let plan = made(&fixture);
     assert_eq!(says(&plan, STORAGE_HEALTHY), is("False", "StoreFailed"));
     assert_eq!(condition(&plan, STORAGE_HEALTHY).message, "the secondary: no space left on device");
+    let report = fixture.seen.servers.secondary.heard.report.as_mut().expect("a report");
+    report.server.storage_error = None;
+    report.server.storage_warning = Some("the volume is full".into());
+    assert_eq!(condition(&made(&fixture), STORAGE_HEALTHY).message, "the secondary: the volume is full");
     assert_eq!(says(&plan, CONFIG_IN_SYNC), is("False", "Refused"));
 }
 
