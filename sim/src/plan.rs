@@ -155,6 +155,24 @@ impl Plan {
         }
     }
 
+    /// A world in which nothing goes wrong by itself.
+    #[cfg(test)]
+    #[must_use]
+    pub(crate) fn calm() -> Self {
+        Self {
+            loss: 0,
+            duplicates: 0,
+            power_cuts: 0,
+            kills: 0,
+            link_cuts: 0,
+            volume_losses: 0,
+            stalls: 0,
+            pauses: 0,
+            skew: 0,
+            ..Self::basic(1)
+        }
+    }
+
     /// The pair of this world in one version of its configuration; 0 is the first.
     #[must_use]
     pub fn pair(&self, version: u64) -> (PairManifest, PairConfig) {

@@ -1,21 +1,20 @@
 //! Connections with the partner: dialling, the handshake's part that needs the server, states both ways
 //! (`spec/failover-protocol.md` §1, §6, §9).
 
+mod news;
+
 use std::collections::BTreeMap;
 
-use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
-use api::status::RequestStatus;
+use api::identity::{Lsn, Role, State};
 use api::time::{Mono, Now, Seconds, UnixTime};
-use failover::endpoint::{Action, Progress};
+use failover::endpoint::Action;
 use failover::guard::{self, Announce};
 use failover::session::{Failure, Received, Session, Settings};
 use failover::wire::{Extension, Frame, Message, RejectReason, StateMessage};
-use serde::{Deserialize, Serialize};
 
 use crate::Server;
 use crate::interface::{ConnId, Event, LinkOrder};
 use crate::journal::Document;
-use crate::ledger::PartnerLedger;
 use crate::outbox::Outbox;
 
 /// Wait between two tries after a loss.
@@ -28,8 +27,6 @@ const FIRST_STATE_MILLIS: u64 = 2_000;
 pub(crate) const CLOSED: &str = "closed";
 /// Connections at the same time. A partner needs two when both dial at once.
 const SESSIONS_MAX: usize = 4;
-/// Messages with news of requests that are sent in one go; the rest follow in the next second.
-const CONTACTS_AT_ONCE: usize = 16;
 
 /// All connections of the relationship.
 #[derive(Debug, Default)]
@@ -62,27 +59,6 @@ struct Registered {
     told_progress: bool,
     /// Number of the newest change of our ledger that the partner was told.
     told_requests: u64,
-}
-
-/// What sub-option 13 holds, as JSON (§9, §12.1).
-#[derive(Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Told {
-    /// News of requests.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    requests: Vec<RequestStatus>,
-    /// The sender's data is lost since then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data_lost_since: Option<UnixTime>,
-    /// Until when the sender gives no client a new address because both stores were lost.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hold_until: Option<UnixTime>,
-    /// The sender never heard of any partner before this connection, and its own data is whole.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    never_knew_partner: bool,
-    /// Further requests follow.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    more: bool,
 }
 
 impl Links {
@@ -293,22 +269,6 @@ impl Server {
         }
     }
 
-    /// Tells an own partner of requests at once, not with the next keep-alive: it must know them should this
-    /// server be lost.
-    pub(crate) fn tell_requests(&mut self, now: Now) {
-        for _ in 0..CONTACTS_AT_ONCE {
-            let Some(registered) = self.links.registered.as_ref().filter(|registered| registered.announced)
-            else {
-                return;
-            };
-            let (conn, told) = (registered.conn, registered.told_requests);
-            if self.links.partner_is_own() != Some(true) || !self.ledger.has_news(told) {
-                return;
-            }
-            self.contact(now, conn);
-        }
-    }
-
     /// Whether this server wants a connection with its partner.
     pub(crate) fn may_link(&self) -> bool {
         self.failure.is_none() && !self.is_stopping() && !self.endpoint.record().held
@@ -373,84 +333,6 @@ impl Server {
     /// Own hash buckets: those of the configuration, or all for the primary.
     pub(crate) fn configured_hba(&self) -> [u8; 32] {
         self.config.load_balancing.map_or([0xff; 32], |balancing| balancing.hba)
-    }
-
-    /// What the partner may know of both stores.
-    fn progress(&self) -> Extension {
-        let record = self.endpoint.record();
-        let durable = StoreStamp { epoch: record.stamp.epoch, lsn: self.journal.durable() };
-        let own = self.endpoint.announced_store(durable);
-        let partner = record.partner.and_then(|partner| partner.highest).unwrap_or_default();
-        Extension::Progress {
-            epoch: own.epoch,
-            lsn: own.lsn,
-            transition: record.stamp.transition,
-            partner_epoch: partner.epoch,
-            partner_lsn: partner.lsn,
-        }
-    }
-
-    /// What an own partner is told with each STATE and CONTACT.
-    fn news(&mut self, conn: ConnId) -> Vec<Extension> {
-        let mut extensions = vec![self.progress()];
-        let Some(registered) = self.links.registered.as_mut().filter(|registered| registered.conn == conn)
-        else {
-            return extensions;
-        };
-        let (requests, upto) = self.ledger.news(registered.told_requests);
-        registered.told_requests = upto;
-        let hold = self.endpoint.record().hold;
-        let told = Told {
-            requests,
-            more: self.ledger.has_news(upto),
-            data_lost_since: self.endpoint.data_lost_since(),
-            never_knew_partner: self.endpoint.never_knew_partner(),
-            hold_until: hold.filter(|hold| hold.reason.leases_unknown()).map(|hold| hold.until),
-        };
-        if let Ok(json) = serde_json::to_vec(&told) {
-            extensions.push(Extension::Ledger(json));
-        }
-        extensions
-    }
-
-    /// Takes in what an own partner tells of requests and of its data.
-    fn learn(&mut self, now: Now, extensions: &[Extension], lacks_partner_down: bool) {
-        let told = extensions.iter().find_map(|extension| match extension {
-            Extension::Ledger(json) => Some(serde_json::from_slice::<Told>(json)),
-            _ => None,
-        });
-        match told {
-            None => {}
-            Some(Err(error)) => {
-                self.counters.add("failover_extensions_unreadable", "ledger", 1);
-                let text = format!("what the partner tells of requests cannot be read: {error}");
-                self.outbox.event(Event::Notice { class: "ledger_unreadable", text });
-            }
-            Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner, more })) => {
-                self.partner_ledger = if more { PartnerLedger::Partly } else { PartnerLedger::Wholly };
-                if self.ledger.learn(requests) {
-                    self.journal.document(Document::Ledger, &self.ledger);
-                }
-                if never_knew_partner {
-                    self.endpoint.partner_never_knew_us();
-                }
-                let context = self.context(now);
-                let longest = self.config.longest_lease();
-                let held = self.endpoint.hold(now.wall);
-                self.endpoint.partner_data(data_lost_since, hold_until, lacks_partner_down, longest, context);
-                if held.is_none()
-                    && let Some(hold) = self.endpoint.hold(now.wall)
-                {
-                    let text = format!(
-                        "{}: leases may run that no store knows; no client gets a new address until {}, renewals \
-                         go on",
-                        hold.reason.as_str(),
-                        hold.until
-                    );
-                    self.outbox.event(Event::Notice { class: "leases_unknown", text });
-                }
-            }
-        }
     }
 
     /// A secondary was opened: store what CONNECT says, then accept.
@@ -520,22 +402,6 @@ impl Server {
         }
     }
 
-    /// A handshake names both stores once; later messages only how far the partner is.
-    fn compare_progress(&mut self, now: Now, extensions: &[Extension]) {
-        let Some(progress) = extensions.iter().find_map(progress_of) else { return };
-        let first = self
-            .links
-            .registered
-            .as_mut()
-            .is_some_and(|registered| !std::mem::replace(&mut registered.told_progress, true));
-        if first {
-            let context = self.context(now);
-            self.endpoint.compare_stores(progress, context);
-        } else {
-            self.endpoint.note_progress(progress);
-        }
-    }
-
     fn message(&mut self, now: Now, conn: ConnId, frame: Frame) {
         if self.links.registered() != Some(conn) {
             return;
@@ -601,16 +467,5 @@ impl Server {
     /// Whether the disk has committed nothing for so long that the partner should take over.
     pub(crate) fn is_stalled(&self, now: Now) -> bool {
         self.waiting_since.is_some_and(|since| now.mono.millis_since(since) >= crate::STALL_MILLIS)
-    }
-}
-
-fn progress_of(extension: &Extension) -> Option<Progress> {
-    match extension {
-        Extension::Progress { epoch, lsn, transition, partner_epoch, partner_lsn } => Some(Progress {
-            own: StoreStamp { epoch: *epoch, lsn: *lsn },
-            stamp: StateStamp { epoch: *epoch, transition: *transition },
-            known_of_partner: StoreStamp { epoch: *partner_epoch, lsn: *partner_lsn },
-        }),
-        _ => None,
     }
 }

@@ -2,12 +2,13 @@
 //! story that holds. `sim/holes/run` shows with a patch for each that it breaks once the countermeasure is out.
 
 use api::force::{Evidence, Fence, ForceRequest, ForceState, ForcedState};
-use api::identity::{Role, State, StateStamp};
+use api::identity::{State, StateStamp};
 use api::status::RequestPhase;
 use server::{Caller, Command, CommandId};
 
 use super::World;
 use super::event::What;
+use super::operator::forced;
 use crate::check::Violation;
 use crate::plan::Plan;
 
@@ -37,17 +38,8 @@ impl Story {
             mclt: MCLT as u32,
             backup_pct: 50,
             load_balancing: true,
-            loss: 0,
-            duplicates: 0,
             delay: 50,
-            power_cuts: 0,
-            kills: 0,
-            link_cuts: 0,
-            volume_losses: 0,
-            stalls: 0,
-            pauses: 0,
-            skew: 0,
-            ..Plan::basic(1)
+            ..Plan::calm()
         };
         let mut story = Self { world: World::new(plan, false) };
         story.world.begin().expect("both start");
@@ -145,29 +137,11 @@ impl Story {
     }
 }
 
-fn forced(node: usize, id: &str, state: ForcedState) -> ForceState {
-    ForceState {
-        request_id: id.to_owned(),
-        server: if node == PRIMARY { Role::Primary } else { Role::Secondary },
-        state,
-        dead_server: None,
-        down_since: None,
-        recover_time: None,
-        evidence: Evidence::Automatic,
-        expert: false,
-        hold: false,
-        confirm: false,
-        reason: None,
-    }
-}
-
 fn partner_down(node: usize, id: &str) -> ForceState {
-    let dead_server = Some(if node == PRIMARY { Role::Secondary } else { Role::Primary });
     ForceState {
-        dead_server,
         evidence: Evidence::Attested,
         reason: Some("I pulled its plug".to_owned()),
-        ..forced(node, id, ForcedState::PartnerDown)
+        ..forced(node, id.to_owned(), ForcedState::PartnerDown)
     }
 }
 
@@ -249,7 +223,8 @@ fn h_12_of_two_servers_only_one_can_be_let_go() {
 #[test]
 fn h_13_a_server_that_was_shut_down_recovers_first() {
     let mut story = Story::begin(12, 8);
-    let phase = story.force(SECONDARY, forced(SECONDARY, "away", ForcedState::Shutdown), Caller::Operator);
+    let phase =
+        story.force(SECONDARY, forced(SECONDARY, "away".to_owned(), ForcedState::Shutdown), Caller::Operator);
     assert_eq!(phase.expect("nothing is wrong"), RequestPhase::Granted);
     holds(story.run_until(PRIMARY, State::PartnerDown));
     story.kill(SECONDARY);

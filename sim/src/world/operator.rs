@@ -56,6 +56,23 @@ impl Operator {
     }
 }
 
+/// A plain request for a state of a server.
+pub(super) fn forced(node: usize, request_id: String, state: ForcedState) -> ForceState {
+    ForceState {
+        request_id,
+        server: role(node),
+        state,
+        dead_server: (state == ForcedState::PartnerDown).then(|| role(1 - node)),
+        down_since: None,
+        recover_time: None,
+        evidence: Evidence::Automatic,
+        expert: false,
+        hold: false,
+        confirm: false,
+        reason: None,
+    }
+}
+
 fn role(node: usize) -> Role {
     if node == 0 { Role::Primary } else { Role::Secondary }
 }
@@ -308,20 +325,7 @@ impl World {
 
     fn request(&mut self, node: usize, state: ForcedState, expect: Option<StateStamp>) -> ForceRequest {
         let request_id = format!("request-{}", self.operator.made.len());
-        let dead_server = (state == ForcedState::PartnerDown).then(|| role(1 - node));
-        let force = ForceState {
-            request_id,
-            server: role(node),
-            state,
-            dead_server,
-            down_since: None,
-            recover_time: None,
-            evidence: Evidence::Automatic,
-            expert: false,
-            hold: false,
-            confirm: false,
-            reason: None,
-        };
+        let force = forced(node, request_id, state);
         let request = ForceRequest { force, expect };
         self.operator.made.push(request.clone());
         request

@@ -17,23 +17,7 @@ const SECONDARY: usize = 1;
 
 /// A pair without faults and its clients, after two minutes.
 fn healthy() -> World {
-    let basic = Plan::basic(1);
-    let plan = Plan {
-        clients: 8,
-        pool: 20,
-        lease: 60,
-        mclt: 20,
-        loss: 0,
-        duplicates: 0,
-        power_cuts: 0,
-        kills: 0,
-        link_cuts: 0,
-        volume_losses: 0,
-        stalls: 0,
-        pauses: 0,
-        skew: 0,
-        ..basic
-    };
+    let plan = Plan { clients: 8, pool: 20, lease: 60, mclt: 20, ..Plan::calm() };
     let mut world = World::new(plan, false);
     world.begin().expect("both start");
     world.play(120_000).expect("nothing is wrong");
