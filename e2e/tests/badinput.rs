@@ -147,9 +147,20 @@ fn a_full_disk_stops_what_cannot_be_stored_and_the_partner_serves() {
             Ok(healthy)
         })?;
         story.saw(format!("{healthy}; the phone renewed {asked} times meanwhile"));
-        let new = tablet.udhcpc()?;
-        story.saw(format!("the tablet got {new}"));
-        ensure(pair.role_of(&new.server)? == Role::Secondary, || "the full server gave it".into())?;
+        // Somebody takes the room of the reserve, too.
+        small.fill()?;
+        let new = wait_until("the full server answers nobody", 60, || {
+            let new = tablet.udhcpc()?;
+            ensure(pair.role_of(&new.server)? == Role::Secondary, || format!("the tablet got {new}"))?;
+            Ok(new)
+        })?;
+        story.saw(format!("its reserve is full as well; the tablet got {new}"));
+        let primary = pair.server(Role::Primary)?;
+        story.saw(format!(
+            "the primary: {} {}",
+            text_at(&primary, "/state"),
+            pair.condition("StorageHealthy")?
+        ));
         small.free()?;
         pair.until_normal(120)?;
         wait_until("all stores are healthy", 60, || {

@@ -146,3 +146,10 @@ fn seed_3856_a_survivor_loses_what_it_granted_alone() {
 fn seed_57099_the_exit_barrier_waits_for_what_is_open_only() {
     holds_with_all_faults(57099);
 }
+
+/// A fenced server was stopped while it sought its partner. The stop was taken for the end of its service, so at its
+/// next start it seemed to have served beside a partner in PartnerDown (`Server::next_step`).
+#[test]
+fn seed_80326_a_stop_of_a_silent_server_ends_no_service() {
+    holds_with_all_faults(80326);
+}

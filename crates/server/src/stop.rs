@@ -110,8 +110,8 @@ impl Server {
                 (stop.step, stop.until) = (Step::Saying, now.mono + FAREWELL_MAX);
                 let long = stop.long;
                 let request = stop.request.clone();
-                // Nothing was granted after this second.
-                self.promise_until(now.wall);
+                // Nothing was granted after this second, and by a server that was silent nothing for longer.
+                self.promise_until(self.promise.min(now.wall));
                 let context = self.context(now);
                 if long {
                     self.endpoint.shut_down(context);
