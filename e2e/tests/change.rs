@@ -164,6 +164,42 @@ fn a_rolling_upgrade_under_load_leaves_few_first_questions_without_an_answer() {
     });
 }
 
+#[test]
+fn an_upgrade_during_partner_down_waits_until_the_survivor_is_not_alone() {
+    story("A new image comes while one server is alone in PartnerDown: it is replaced last", |story| {
+        let pair = Pair::on_lan("e2e-upgrade");
+        let _old = OldImage(&pair);
+        server_image(None)?;
+        story.start(&pair)?;
+        let phone = Client::on_lan("phone")?;
+        let daemon = phone.daemon()?;
+        let lease = daemon.renew(10)?;
+        let before = pair.pod_uids()?;
+        let cordon = pair.evict(Role::Secondary)?;
+        pair.until(Role::Primary, "CommunicationsInterrupted", 20)?;
+        let force = json!({"requestId": "dead", "server": "primary", "state": "PartnerDown", "deadServer": "secondary"});
+        pair.force(force)?;
+        pair.until_phase("dead", "Granted", 30)?;
+        server_image(Some("next"))?;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(15) {
+            let renewed = daemon.renew(20)?;
+            ensure(renewed.address == lease.address, || format!("the phone had {}", lease.address))?;
+            ensure(pair.pod_uids()?[0] == before[0], || {
+                "the survivor was replaced while it was alone".into()
+            })?;
+        }
+        story.saw(format!("the survivor's pod stays: {}", pair.condition("Progressing")?));
+        drop(cordon);
+        let order = until_rolled(story, &pair, &before)?;
+        ensure(order == ["secondary", "primary"], || format!("the order was {order:?}"))?;
+        let renewed = daemon.renew(20)?;
+        story.saw(format!("both have the new image; the phone renewed {renewed}"));
+        ensure(renewed.address == lease.address, || format!("the phone had {}", lease.address))?;
+        story.same_leases(&pair)
+    });
+}
+
 /// How a client fared that asked all the time.
 struct Fared {
     times: usize,

@@ -249,6 +249,57 @@ fn a_node_declared_out_of_service_is_evidence() {
     });
 }
 
+/// The operator's process is killed; its kubelet starts it again, later each time.
+fn kill_operator(story: &Story, when: &str) -> Told {
+    let (namespace, name) = operator()?;
+    let pod = get(&["-n", &namespace, "pod", &name])?;
+    let container = text_at(&pod, "/status/containerStatuses/0/containerID");
+    cluster::kill_container(&text_at(&pod, "/spec/nodeName"), &container)?;
+    story.saw(format!("the operator is killed {when}"));
+    Ok(())
+}
+
+#[test]
+fn the_operator_is_killed_in_each_phase_of_a_request() {
+    story(
+        "The operator is killed before, in and after each phase: the request goes on, and is granted once",
+        |story| {
+            let pair = Pair::on_lan("e2e-phases");
+            story.start(&pair)?;
+            let dead = far_from_operator(&pair)?;
+            let (survivor, node) = (dead.partner(), pair.container(dead)?.0);
+            let power = Stopped::new("kill", &node)?;
+            pair.until(survivor, "CommunicationsInterrupted", 30)?;
+            kill_operator(story, "before it can see the request")?;
+            pair.force(partner_down("phases", dead))?;
+            let first = wait_until("the request is seen", 60, || {
+                let request = pair.request("phases")?;
+                ensure(!request.is_null(), || pair.states().unwrap_or_default())?;
+                Ok(request)
+            })?;
+            kill_operator(story, &format!("in {}", text_at(&first, "/phase")))?;
+            wait_until("the request waits for evidence at the server", 90, || {
+                let report: Value = serde_json::from_str(&pair.ctl(survivor, &["requests"])?)
+                    .map_err(|error| error.to_string())?;
+                ensure(report.to_string().contains("AwaitingEvidence"), || report.to_string())
+            })?;
+            kill_operator(story, "in AwaitingEvidence")?;
+            kubectl(&["taint", "node", &node, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"])?;
+            let told = pair.until_phase("phases", "Granted", 120);
+            kubectl(&["taint", "node", &node, "node.kubernetes.io/out-of-service-"])?;
+            let (granted, _) = told?;
+            story.saw(format!("{granted}"));
+            kill_operator(story, "in Granted")?;
+            drop(power);
+            let took = pair.until_normal(240)?;
+            story.saw(format!("power is back; both in Normal {} later", seconds(took)));
+            let later = pair.request("phases")?;
+            ensure(later == granted, || format!("it became {later}"))?;
+            story.same_leases(&pair)
+        },
+    );
+}
+
 /// Shown to fail with a build in which a fence neither silences a server nor holds its start.
 #[test]
 fn a_human_may_attest_and_a_server_that_returns_blind_stays_silent() {
@@ -506,7 +557,7 @@ fn two_operators_at_once_grant_a_request_once() {
 }
 
 #[test]
-fn a_volume_lost_during_partner_down_and_an_upgrade_are_survived() {
+fn a_volume_lost_during_partner_down_is_recovered_from_the_survivor() {
     story(
         "During partner-down the dead server loses its volume: it recovers everything from the survivor",
         |story| {
@@ -516,18 +567,12 @@ fn a_volume_lost_during_partner_down_and_an_upgrade_are_survived() {
             let daemon = phone.daemon()?;
             story.same_leases(&pair)?;
             let dead = Role::Secondary;
-            let claim = format!("{}-{}-0", pair.name, dead.text());
-            let volume = text_at(&get(&["-n", pair.namespace(), "pvc", &claim])?, "/spec/volumeName");
+            let volume = pair.volume(dead)?;
             let cordon = pair.evict(dead)?;
             pair.until(Role::Primary, "CommunicationsInterrupted", 20)?;
             pair.force(partner_down("lost-1", dead))?;
             pair.until_phase("lost-1", "Granted", 30)?;
-            let folder = cluster::volume_folder(&volume)?;
-            for entry in std::fs::read_dir(&folder).map_err(|error| error.to_string())? {
-                let path = entry.map_err(|error| error.to_string())?.path();
-                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }
-                    .map_err(|error| error.to_string())?;
-            }
+            cluster::empty_volume(&volume)?;
             story.saw(format!("{volume} is empty; meanwhile the phone renewed {}", daemon.renew(20)?));
             drop(cordon);
             pair.until(dead, "RecoverWait", 90)?;
