@@ -249,7 +249,7 @@ impl Server {
     fn forgot_requests(&self) -> bool {
         let lost = self.endpoint.data_lost_since().is_some() && !self.partner_may_be_isc();
         lost && match self.partner_ledger {
-            PartnerLedger::Unheard => self.ledger.is_empty(),
+            PartnerLedger::Unheard => self.ledger.decided_nothing(),
             PartnerLedger::Partly => true,
             PartnerLedger::Wholly => false,
         }

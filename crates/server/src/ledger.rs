@@ -58,9 +58,9 @@ impl Ledger {
         self.get(id).filter(|status| is_decided(status.phase))
     }
 
-    /// Whether no id was ever seen.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// Whether nothing was ever decided, as in a store that was lost.
+    pub(crate) fn decided_nothing(&self) -> bool {
+        !self.entries.values().any(|entry| is_decided(entry.status.phase))
     }
 
     /// Whether no further id fits.
