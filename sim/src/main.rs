@@ -77,6 +77,9 @@ struct Total {
     broken: BTreeMap<u64, Violation>,
 }
 
+/// Seeds after which a word is said.
+const PROGRESS: u64 = 10_000;
+
 fn play_all(arguments: &Arguments) -> Total {
     let next = AtomicU64::new(arguments.start);
     let end = arguments.start.saturating_add(arguments.seeds);
@@ -93,6 +96,9 @@ fn play_all(arguments: &Arguments) -> Total {
                     let result = World::new(Plan::of(seed), false).run();
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     total.played += 1;
+                    if total.played.is_multiple_of(PROGRESS) {
+                        eprintln!("{} seeds played, {} do not hold", total.played, total.broken.len());
+                    }
                     match result {
                         Ok(outcome) => {
                             total.events += outcome.events;

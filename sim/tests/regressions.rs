@@ -153,3 +153,11 @@ fn seed_57099_the_exit_barrier_waits_for_what_is_open_only() {
 fn seed_80326_a_stop_of_a_silent_server_ends_no_service() {
     holds_with_all_faults(80326);
 }
+
+/// A pool was taken away and given back, so that an address was abandoned at one server and leased by the other. The
+/// first refused that lease, and its time-out gave the address to somebody else while the lease ran
+/// (`binding::hold::leased_although_abandoned`).
+#[test]
+fn seed_96306_abandoned_here_and_leased_there() {
+    holds_with_all_faults(96306);
+}

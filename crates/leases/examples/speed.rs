@@ -1,5 +1,7 @@
 //! How fast the table and the log are: `cargo run --release -p leases --example speed`.
 
+#![allow(clippy::disallowed_types, reason = "it measures")]
+
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

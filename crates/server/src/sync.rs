@@ -476,6 +476,7 @@ impl Server {
                         self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
                     }
                 }
+                let held = binding::leased_although_abandoned(mine, update, self.max_lead.for_waits());
                 self.counters.add("updates_rejected", reject_label(reason), 1);
                 if reason != RejectReason::LessCriticalBindingInformation {
                     let why = format!("{reason}: {text}");
@@ -485,6 +486,9 @@ impl Server {
                         reason: reason.wire(),
                         why,
                     });
+                }
+                if let Some(lease) = held {
+                    self.commit(lease);
                 }
                 return Some(Reject { reason, text: text.to_owned() });
             }

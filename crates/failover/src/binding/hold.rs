@@ -5,6 +5,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status, Sync};
 
 use crate::times::pd_bound;
+use crate::wire::BindingUpdate;
 
 /// On entering PartnerDown, and again after note 7 of §3.3: the bound of §7.2, frozen before releases and
 /// shorter renewals lower what it is made of. Every lease counts as made before PartnerDown.
@@ -26,6 +27,15 @@ pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease 
 #[must_use]
 pub fn thaw(lease: &Lease) -> Lease {
     Lease { hold_until: UnixTime::ZERO, first_in_partner_down: false, ..lease.clone() }
+}
+
+/// The partner leases an address that is abandoned here, and is refused: its client believes in it until then,
+/// and may have renewed since. `None` if nothing is to be recorded.
+#[must_use]
+pub fn leased_although_abandoned(mine: &Lease, update: &BindingUpdate, mclt: Seconds) -> Option<Lease> {
+    let leased = mine.status == Status::Abandoned && update.status == Some(Status::Active);
+    let until = UnixTime::new(u64::from(update.lease_expiry.filter(|_| leased)?)) + mclt;
+    (until > mine.hold_until).then(|| Lease { hold_until: until, ..mine.clone() })
 }
 
 /// When either side sent or answered UPDREQALL for lost data (§8): the lost server may have renewed up to

@@ -24,8 +24,8 @@ use crate::wire::{BindingUpdate, RejectReason};
 
 pub use duel::winner;
 pub use hold::{
-    QUARANTINE, amnesia_hold, end_quarantine, freeze, partner_lost_data, prolong_quarantine,
-    revive_for_amnesia, thaw,
+    QUARANTINE, amnesia_hold, end_quarantine, freeze, leased_although_abandoned, partner_lost_data,
+    prolong_quarantine, revive_for_amnesia, thaw,
 };
 pub use judge::judge;
 pub use local::{

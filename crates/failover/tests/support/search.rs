@@ -3,6 +3,7 @@
 //! The tables are those of [`failover::transition`]; around them stands what §3 says of an endpoint and
 //! nothing more: bindings are left out, waits and barriers end by themselves. Links are cut anywhere and
 //! each side notices it at a moment of its own; servers restart anywhere.
+#![allow(clippy::disallowed_types, reason = "a search of millions of states, whose order decides nothing")]
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::binding::{
     Denied, Dialect, Here, Side, abandoned_timeout, acked, freeze, give, grant, is_withheld, judge,
-    partner_lost_data, reclaim, rejected, release, unpark, update_for,
+    leased_although_abandoned, partner_lost_data, reclaim, rejected, release, unpark, update_for,
 };
 use crate::times::{Mode, PartnerDown, blocks_exit, is_own};
 use crate::wire::{BindingUpdate, RejectReason};
@@ -249,6 +249,17 @@ fn what_was_freed_in_partner_down_is_told_as_the_end_of_its_lease() {
         ctx.now = t(5001);
         assert_eq!(number(&judge(&partners, &sent, &ctx)), None);
     }
+}
+
+#[test]
+fn an_address_that_is_abandoned_here_and_leased_there_is_not_used_before_that_lease_ends() {
+    let abandoned = Lease { client: None, ..agreed(mine(Status::Abandoned)) };
+    let leased = Lease { held_until: t(5000), ..mine(Status::Active) };
+    let told = update_for(&leased, &own_primary());
+    let held = leased_although_abandoned(&abandoned, &told, M).expect("it ends late");
+    assert_eq!(held, Lease { hold_until: t(5000) + M, ..abandoned.clone() });
+    assert_eq!(leased_although_abandoned(&held, &told, M), None, "once");
+    assert_eq!(leased_although_abandoned(&mine(Status::Free), &told, M), None);
 }
 
 #[test]
