@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use e2e::client::Client;
 use e2e::cluster::{LinkCut, Stopped};
-use e2e::kubectl::{get, kubectl, operator, text_at};
+use e2e::kubectl::{get, kubectl, names, operator, text_at};
 use e2e::story::seconds;
 use e2e::{Pair, Role, Story, Told, cluster, ensure, story, wait_until};
 
@@ -34,6 +34,12 @@ fn small_pair(name: &str) -> Told<Pair> {
 
 /// The server that is not on the operator's node: what is lost must not take the operator with it.
 fn far_from_operator(pair: &Pair) -> Told<Role> {
+    let (namespace, _) = operator()?;
+    // An upgrade of the release may still have two.
+    wait_until("there is one operator", 60, || {
+        let pods = names(&["-n", &namespace, "pods", "-l", "app.kubernetes.io/name=dhcp-failover-operator"])?;
+        ensure(pods.len() == 1, || pods.join(", "))
+    })?;
     let (namespace, pod) = operator()?;
     let home = text_at(&get(&["-n", &namespace, "pod", &pod])?, "/spec/nodeName");
     Ok(if pair.container(Role::Primary)?.0 == home { Role::Secondary } else { Role::Primary })
@@ -536,7 +542,7 @@ fn two_operators_at_once_grant_a_request_once() {
             pair.force(partner_down("both", dead))?;
             // The leader's lease is taken from it again and again, so that both believe that they lead.
             for _ in 0..5 {
-                let leases = e2e::kubectl::names(&["-n", &namespace, "leases"])?;
+                let leases = names(&["-n", &namespace, "leases"])?;
                 for lease in leases {
                     kubectl(&["-n", &namespace, "delete", &lease, "--ignore-not-found"])?;
                 }
