@@ -415,6 +415,7 @@ impl Server {
                 let lacks_partner_down = self.endpoint.lacks_partner_down();
                 self.compare_progress(now, &message.extensions);
                 self.learn(now, &message.extensions, lacks_partner_down);
+                self.note_state_change(&message.extensions);
                 let context = self.context(now);
                 let (state, since) = (message.state, UnixTime::new(u64::from(message.since)));
                 let before = self.endpoint.record().partner.map(|partner| (partner.state, partner.startup));

@@ -167,31 +167,36 @@ fn h_4_an_empty_volume_is_none_that_is_new() {
 /// The survivor of one failure dies too, and the other server, which has not heard what it granted, goes on.
 #[test]
 fn h_6_a_second_server_declared_down_before_its_leases_were_fetched() {
-    let mut story = Story::begin(24, 12);
-    story.kill(SECONDARY);
-    holds(story.declare_down(PRIMARY, "first"));
-    holds(story.run(200));
-    story.kill(PRIMARY);
-    holds(story.start(SECONDARY));
-    holds(story.run(10));
-    // An expert takes the risk of the state, not that of the addresses.
-    let force = ForceState { expert: true, ..partner_down(SECONDARY, "second") };
-    let phase = story.force(SECONDARY, force, Caller::Human);
-    assert_eq!(phase.expect("nothing is wrong"), RequestPhase::Granted);
-    let before = story.world.acks;
-    holds(story.run(u64::from(LEASE) + 200));
-    assert!(story.world.acks > before, "it serves");
+    // Who asks when decides whether the second server has an address to give that the first one gave.
+    for (clients, pool) in [(24, 8), (40, 12), (36, 16)] {
+        let mut story = Story::begin(clients, pool);
+        story.kill(SECONDARY);
+        holds(story.declare_down(PRIMARY, "first"));
+        holds(story.run(200));
+        story.kill(PRIMARY);
+        holds(story.start(SECONDARY));
+        holds(story.run(10));
+        // An expert takes the risk of the state, not that of the addresses.
+        let force = ForceState { expert: true, ..partner_down(SECONDARY, "second") };
+        let phase = story.force(SECONDARY, force, Caller::Human);
+        assert_eq!(phase.expect("nothing is wrong"), RequestPhase::Granted);
+        let before = story.world.acks;
+        holds(story.run(u64::from(LEASE) + 200));
+        assert!(story.world.acks > before, "it serves");
+    }
 }
 
 /// The partner went on serving behind a partition, and died later.
 #[test]
 fn h_7_a_partner_is_down_since_it_is_declared_so_not_since_it_was_last_heard() {
-    let mut story = Story::begin_for(20, 48, 12);
-    story.partition();
-    holds(story.run(60));
-    story.kill(SECONDARY);
-    holds(story.declare_down(PRIMARY, "first"));
-    holds(story.run(u64::from(LEASE)));
+    for clients in [40, 48, 56] {
+        let mut story = Story::begin_for(20, clients, 12);
+        story.partition();
+        holds(story.run(60));
+        story.kill(SECONDARY);
+        holds(story.declare_down(PRIMARY, "first"));
+        holds(story.run(u64::from(LEASE)));
+    }
 }
 
 /// The fenced server starts again and cannot hear the survivor.

@@ -141,13 +141,20 @@ impl Endpoint {
             stamp: None,
             highest: None,
         });
-        {
-            let highest = partner.highest.max(Some(progress.own));
-            let stamp = partner.stamp.max(Some(progress.stamp));
-            if (highest, stamp) != (partner.highest, partner.stamp) {
-                (partner.highest, partner.stamp) = (highest, stamp);
-                self.record_changed = true;
-            }
+        let highest = partner.highest.max(Some(progress.own));
+        if highest != partner.highest {
+            partner.highest = highest;
+            self.record_changed = true;
+        }
+    }
+
+    /// Remembers which change of the partner's state a STATE tells of. A handshake names one too, but not the state:
+    /// a fence holds until that is known.
+    pub fn note_state_change(&mut self, stamp: StateStamp) {
+        let Some(partner) = &mut self.record.partner else { return };
+        if partner.stamp.max(Some(stamp)) != partner.stamp {
+            partner.stamp = Some(stamp);
+            self.record_changed = true;
         }
     }
 

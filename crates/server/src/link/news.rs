@@ -146,6 +146,12 @@ impl Server {
             self.endpoint.note_progress(progress);
         }
     }
+
+    pub(super) fn note_state_change(&mut self, extensions: &[Extension]) {
+        if let Some(progress) = extensions.iter().find_map(progress_of) {
+            self.endpoint.note_state_change(progress.stamp);
+        }
+    }
 }
 
 fn progress_of(extension: &Extension) -> Option<Progress> {
