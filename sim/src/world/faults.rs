@@ -50,11 +50,12 @@ impl World {
             self.nodes[node].lose_volume();
             self.operator.lost(node, &[]);
         }
-        if self.version == 0 {
+        if self.version == 0 && !self.plan.shared_ids {
             // The hold of the longest lease protects them (H-8).
             return;
         }
-        // Leases may be longer than any that the present configuration grants: nobody can know that any more.
+        // Leases may be longer than any that the present configuration grants: nobody can know that any more. And a
+        // client may believe in one that another of its name gave back.
         self.checker.forget();
         self.queue.retain(|_, what| !matches!(what, What::Reply { .. } | What::Packet { .. }));
         for client in 0..self.clients.len() {
