@@ -59,16 +59,17 @@ pub fn run_with(seconds: u32, words: &[&str], input: Option<&str>) -> Told<Strin
     Err(Failure(format!("`{}` failed: {}{}", words.join(" "), ended.out, ended.err)))
 }
 
-/// The process of this machine, containers included, in whose command line these words follow each other.
+/// The processes of this machine, containers included, in whose command line these words follow each other.
 #[must_use]
-pub fn process_with(words: &[&str]) -> Option<u32> {
-    let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok);
-    let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    numbers.find(|number| {
+pub fn processes_with(words: &[&str]) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok);
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let with = |number: &u32| {
         let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
         let line: Vec<_> = line.split(|octet| *octet == 0).collect();
         line.windows(words.len()).any(|window| window.iter().zip(words).all(|(a, b)| *a == b.as_bytes()))
-    })
+    };
+    numbers.filter(with).collect()
 }
 
 /// A program that runs until it is dropped. What it writes goes to a file.

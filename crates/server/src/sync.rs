@@ -35,7 +35,7 @@ pub(crate) struct Exchange {
     /// are judged in the next one.
     early: Vec<(u32, BindingUpdate)>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
-    amnesia: bool,
+    pub(crate) amnesia: bool,
 }
 
 #[derive(Debug)]

@@ -47,7 +47,8 @@ impl Server {
 
     /// The partner is back, and its word replaces the bounds.
     pub(crate) fn thaw_bounds(&mut self) {
-        self.rewrite(binding::thaw);
+        let amnesia = self.exchange.amnesia;
+        self.rewrite(|lease| binding::thaw(lease, amnesia));
     }
 
     /// Marks what the configuration reserves, and unmarks what it reserves no more (§6.6).

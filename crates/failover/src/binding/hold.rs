@@ -22,11 +22,12 @@ pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease 
     Lease { hold_until, first_in_partner_down: false, ..lease.clone() }
 }
 
-/// On leaving PartnerDown: the partner is back and its word replaces the bounds. Call
-/// [`amnesia_hold`] afterwards if either side lost its data.
+/// On leaving PartnerDown: the partner is back and its word replaces the bounds, unless either side lost its
+/// data since (`amnesia`): what the partner agreed to then proves nothing about what it had promised before.
 #[must_use]
-pub fn thaw(lease: &Lease) -> Lease {
-    Lease { hold_until: UnixTime::ZERO, first_in_partner_down: false, ..lease.clone() }
+pub fn thaw(lease: &Lease, amnesia: bool) -> Lease {
+    let hold_until = if amnesia { lease.hold_until } else { UnixTime::ZERO };
+    Lease { hold_until, first_in_partner_down: false, ..lease.clone() }
 }
 
 /// The partner leases an address that is abandoned here, and is refused: its client believes in it until then,

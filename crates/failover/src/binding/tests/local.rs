@@ -350,7 +350,7 @@ fn a_hold_delays_the_expiry_but_not_in_partner_down() {
     }
     let mut here = here(Role::Primary, State::Normal);
     here.now = t(501);
-    assert!(expire(&thaw(&lease), &here).is_ok());
+    assert!(expire(&thaw(&lease, false), &here).is_ok());
 }
 
 #[test]
