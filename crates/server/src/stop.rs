@@ -5,6 +5,7 @@ use api::force::ForceState;
 use api::identity::State;
 use api::status::RequestPhase;
 use api::time::{Mono, Now, Seconds};
+use failover::transition::Service;
 
 use crate::Server;
 use crate::force::status_of;
@@ -111,7 +112,8 @@ impl Server {
                 let long = stop.long;
                 let request = stop.request.clone();
                 // Nothing was granted after this second, and by a server that was silent nothing for longer.
-                self.promise_until(self.promise.min(now.wall));
+                let silent = self.endpoint.service() == Service::Silent;
+                self.promise_until(if silent { self.promise.min(now.wall) } else { now.wall });
                 let context = self.context(now);
                 if long {
                     self.endpoint.shut_down(context);
