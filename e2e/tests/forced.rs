@@ -258,9 +258,12 @@ fn a_node_declared_out_of_service_is_evidence() {
 /// The operator's process is killed; its kubelet starts it again, later each time.
 fn kill_operator(story: &Story, when: &str) -> Told {
     let (namespace, name) = operator()?;
-    let pod = get(&["-n", &namespace, "pod", &name])?;
-    let container = text_at(&pod, "/status/containerStatuses/0/containerID");
-    cluster::kill_container(&text_at(&pod, "/spec/nodeName"), &container)?;
+    // The one that was killed before is still shown for a moment, and the next one starts later each time.
+    wait_until("a process of the operator is killed", 90, || {
+        let pod = get(&["-n", &namespace, "pod", &name])?;
+        let container = text_at(&pod, "/status/containerStatuses/0/containerID");
+        cluster::kill_container(&text_at(&pod, "/spec/nodeName"), &container)
+    })?;
     story.saw(format!("the operator is killed {when}"));
     Ok(())
 }
