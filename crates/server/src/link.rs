@@ -415,11 +415,11 @@ impl Server {
                 let lacks_partner_down = self.endpoint.lacks_partner_down();
                 self.compare_progress(now, &message.extensions);
                 self.learn(now, &message.extensions, lacks_partner_down);
-                self.note_state_change(&message.extensions);
                 let context = self.context(now);
                 let (state, since) = (message.state, UnixTime::new(u64::from(message.since)));
                 let before = self.endpoint.record().partner.map(|partner| (partner.state, partner.startup));
-                self.endpoint.partner_state(state, message.startup, since, context);
+                let change = news::state_change(&message.extensions);
+                self.endpoint.partner_state(state, message.startup, since, change, context);
                 if before != Some((state, message.startup)) {
                     self.outbox.event(Event::PartnerChanged {
                         from: before.map(|(state, _)| state),

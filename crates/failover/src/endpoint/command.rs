@@ -268,7 +268,6 @@ impl Endpoint {
         self.record.held = false;
         self.record_changed = true;
         self.last_operational = last_operational;
-        self.fenced_at_start = self.fence_in_force().copied();
         if !self.settings.alone {
             self.starting = Some(ctx.now.mono + STARTUP_SHORT);
         }
@@ -357,9 +356,6 @@ impl Endpoint {
         if held != Some(next) {
             self.record.fence = Some(next);
             self.record_changed = true;
-        }
-        if self.is_starting() && self.heard.is_none() {
-            self.fenced_at_start = self.fence_in_force().copied();
         }
     }
 

@@ -103,8 +103,7 @@ impl Endpoint {
     pub fn lacks_partner_down(&self) -> bool {
         let recovers = self.record.state == State::Recover
             && self.record.partner.is_some_and(|partner| partner.state == State::PartnerDown);
-        let starts = self.is_starting() && self.fenced_at_start.is_some();
-        recovers || starts || self.fence_in_force().is_some()
+        recovers || self.fence_in_force().is_some()
     }
 
     /// What the partner says of its own data: since when it is lost, and until when it holds addresses. If

@@ -10,8 +10,7 @@ mod start;
 
 use std::collections::VecDeque;
 
-use api::force::Fence;
-use api::identity::{Role, State};
+use api::identity::{Role, State, StateStamp};
 use api::pair::StartupExpiry;
 use api::status::PartnerDownCause;
 use api::time::{Mono, Now, Seconds, UnixTime};
@@ -91,8 +90,6 @@ pub struct Endpoint {
     knew_nobody: bool,
     /// The operator has compared the store with what it remembers of it.
     operator_confirmed: bool,
-    /// The fence in force when the process started, or that came while it sought its partner.
-    fenced_at_start: Option<Fence>,
     /// Since when this process misses its partner in CommunicationsInterrupted, for the safe period.
     contact_lost: Option<Now>,
     actions: VecDeque<Action>,
@@ -144,8 +141,17 @@ impl Endpoint {
         Action::Announce { state: self.record.state, startup: self.is_starting(), since: self.record.since }
     }
 
-    /// The partner said its state (§3, "when 3.1 runs").
-    pub fn partner_state(&mut self, state: State, startup: bool, since: UnixTime, ctx: Context) {
+    /// The partner said its state (§3, "when 3.1 runs"); `change` is its number, if it is one of ours. Only here does
+    /// a fence end: a handshake names a later change as well, but not the state.
+    pub fn partner_state(
+        &mut self,
+        state: State,
+        startup: bool,
+        since: UnixTime,
+        change: Option<StateStamp>,
+        ctx: Context,
+    ) {
+        let fence = self.fence_in_force().copied();
         let first = self.heard.is_none();
         let same = self.heard == Some((state, startup));
         self.heard = Some((state, startup));
@@ -155,7 +161,7 @@ impl Endpoint {
             state,
             startup,
             since,
-            stamp: known.and_then(|known| known.stamp),
+            stamp: known.and_then(|known| known.stamp).max(change),
             highest: known.and_then(|known| known.highest),
         });
         self.record_changed = true;
@@ -176,7 +182,7 @@ impl Endpoint {
             )));
             self.recover_everything("the partner knows a past of this pair", ctx);
         } else if self.starting.is_some() {
-            self.finish_start(state, startup, since, ctx);
+            self.finish_start(state, startup, since, fence, ctx);
         } else if first || !same {
             self.apply(on_partner_state(self.record.state, state, startup), ctx);
         }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use api::force::Evidence;
+use api::force::{Evidence, Fence};
 use api::identity::{Role, State, StateStamp, StoreStamp};
 use api::status::PartnerDownCause;
 use api::time::{Seconds, UnixTime};
@@ -56,11 +56,9 @@ impl Endpoint {
             last_operational,
             knew_nobody: false,
             operator_confirmed: false,
-            fenced_at_start: None,
             contact_lost: None,
             actions: VecDeque::new(),
         };
-        endpoint.fenced_at_start = endpoint.fence_in_force().copied();
         if lost {
             endpoint.actions.push_back(Action::Behind(
                 "the store is empty: it counts as lost until a bootstrap token says that it is new"
@@ -148,16 +146,6 @@ impl Endpoint {
         }
     }
 
-    /// Remembers which change of the partner's state a STATE tells of. A handshake names one too, but not the state:
-    /// a fence holds until that is known.
-    pub fn note_state_change(&mut self, stamp: StateStamp) {
-        let Some(partner) = &mut self.record.partner else { return };
-        if partner.stamp.max(Some(stamp)) != partner.stamp {
-            partner.stamp = Some(stamp);
-            self.record_changed = true;
-        }
-    }
-
     /// Uses the word that this is a brand-new pair: a primary serves at once, a secondary recovers without
     /// waiting (`spec/failover-protocol.md` §12.2). The caller has checked the token itself.
     pub fn bootstrap(&mut self, store_is_empty: bool, ctx: Context) -> Result<(), Refusal> {
@@ -237,22 +225,26 @@ impl Endpoint {
     /// nobody since `last_operational`, and one that was silent before its partner was let go has no conflict with
     /// it. Call it before [`Self::link_up`].
     pub fn meet_while_fenced(&mut self, last_operational: UnixTime, ctx: Context) {
-        let fence = self.fence_in_force().copied();
-        if fence.is_some() && !self.is_starting() {
+        if self.fence_in_force().is_some() && !self.is_starting() {
             self.last_operational = last_operational;
-            self.fenced_at_start = fence;
             self.starting = Some(ctx.now.mono);
         }
     }
 
     /// §4 rule 4: the first word of the partner ends the start.
-    pub(super) fn finish_start(&mut self, partner: State, startup: bool, since: UnixTime, ctx: Context) {
+    pub(super) fn finish_start(
+        &mut self,
+        partner: State,
+        startup: bool,
+        since: UnixTime,
+        fence: Option<Fence>,
+        ctx: Context,
+    ) {
         self.starting = None;
         if partner == State::PartnerDown {
             // Evidence that this server could not serve when the partner was let go, if the fence that says so
             // was in force up to now (ST-3).
-            let proven =
-                self.fenced_at_start.is_some_and(|fence| fence.evidence == Some(Evidence::Automatic));
+            let proven = fence.is_some_and(|fence| fence.evidence == Some(Evidence::Automatic));
             let was_down = proven || since > self.last_operational + ctx.guard;
             match on_partner_down_at_start(self.record.state, was_down) {
                 Next::Go(to) => {

@@ -175,8 +175,9 @@ fn a_server_alone_has_no_partner_to_declare_down() {
 #[test]
 fn fn_1_a_fenced_server_starts_silent_and_recovers_from_its_partner() {
     let mut before = cut_off(CI);
-    before.endpoint.note_progress(progress(4, 11));
-    before.endpoint.note_state_change(progress(4, 11).stamp);
+    before.endpoint.link_up(RECEIVE_TIMER);
+    before.hear_change(CI, before.now.wall, progress(4, 11).stamp);
+    before.cut();
     let mut solo = Solo::starting(before.endpoint.record().clone(), at(8, 0, 0));
     solo.endpoint.fence(fence(4, 12, None));
     for minutes in 1..300 {
@@ -191,9 +192,8 @@ fn fn_1_a_fenced_server_starts_silent_and_recovers_from_its_partner() {
     solo.now = clock(solo.now.wall + Seconds(60));
     solo.endpoint.tick(context(solo.now));
     assert_eq!(solo.endpoint.service(), Service::Silent);
-    solo.endpoint.note_state_change(progress(4, 13).stamp);
+    solo.hear_change(PD, at(8, 30, 0), progress(4, 13).stamp);
     assert_eq!(solo.endpoint.fence_in_force(), None, "a later change of the partner is known");
-    solo.endpoint.partner_state(PD, false, at(8, 30, 0), context(solo.now));
     assert_eq!(solo.state(), REC);
 }
 
@@ -206,8 +206,7 @@ fn h_11_a_serving_server_that_is_fenced_falls_silent_until_it_hears_its_partner(
     solo.endpoint.link_up(RECEIVE_TIMER);
     assert_eq!(solo.endpoint.service(), Service::Silent, "a connection says nothing yet");
     solo.endpoint.compare_stores(progress(4, 13), context(solo.now));
-    solo.endpoint.note_state_change(progress(4, 13).stamp);
-    solo.hear(N);
+    solo.hear_change(N, solo.now.wall, progress(4, 13).stamp);
     assert_eq!((solo.state(), solo.endpoint.service()), (N, Service::All));
     solo.cut();
     assert_eq!(solo.endpoint.service(), Service::All, "FN-4: void for ever");
@@ -217,7 +216,8 @@ fn h_11_a_serving_server_that_is_fenced_falls_silent_until_it_hears_its_partner(
 fn fn_5_the_later_fence_counts_and_a_late_copy_harms_nobody() {
     let mut solo = cut_off(CI);
     solo.endpoint.compare_stores(progress(4, 17), context(solo.now));
-    solo.endpoint.note_state_change(progress(4, 17).stamp);
+    solo.endpoint.link_up(RECEIVE_TIMER);
+    solo.hear_change(CI, solo.now.wall, progress(4, 17).stamp);
     for late in [fence(4, 16, None), fence(4, 12, None)] {
         solo.endpoint.fence(late);
         assert_eq!(solo.endpoint.fence_in_force(), None);
@@ -243,8 +243,7 @@ fn st_3_evidence_in_the_fence_spares_the_conflict_when_clocks_are_too_close() {
         solo.endpoint.fence(fence(4, 12, evidence));
         solo.endpoint.link_up(RECEIVE_TIMER);
         solo.endpoint.compare_stores(progress(4, 13), context(solo.now));
-        solo.endpoint.note_state_change(progress(4, 13).stamp);
-        solo.endpoint.partner_state(PD, false, at(10, 0, 1), context(solo.now));
+        solo.hear_change(PD, at(10, 0, 1), progress(4, 13).stamp);
         assert_eq!(solo.state(), expected, "{evidence:?}");
     }
 }

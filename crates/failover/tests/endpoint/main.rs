@@ -73,7 +73,12 @@ impl Solo {
     }
 
     fn hear_flagged(&mut self, state: State, startup: bool) {
-        self.endpoint.partner_state(state, startup, self.now.wall, context(self.now));
+        self.endpoint.partner_state(state, startup, self.now.wall, None, context(self.now));
+    }
+
+    /// One of ours, which numbers its changes.
+    fn hear_change(&mut self, state: State, since: UnixTime, change: StateStamp) {
+        self.endpoint.partner_state(state, false, since, Some(change), context(self.now));
     }
 
     fn done(&mut self) {
@@ -339,7 +344,7 @@ fn st_1_a_server_killed_before_its_partners_partner_down_recovers() {
     let mut solo = Solo::starting(record_of(Role::Secondary, N, at(7, 0, 0)), at(10, 0, 2));
     solo.now = clock(at(10, 5, 0));
     solo.endpoint.link_up(RECEIVE_TIMER);
-    solo.endpoint.partner_state(PD, false, at(10, 0, 30), context(solo.now));
+    solo.endpoint.partner_state(PD, false, at(10, 0, 30), None, context(solo.now));
     assert_eq!(solo.state(), REC);
     assert_eq!(solo.words(), [(REC, false)]);
 }
@@ -383,7 +388,7 @@ fn a_start_within_the_clock_guard_of_partner_down_is_a_conflict() {
         solo.now = clock(at(10, 5, 0));
         let guarded = failover::endpoint::Context { guard: Seconds(guard), ..context(solo.now) };
         solo.endpoint.link_up(RECEIVE_TIMER);
-        solo.endpoint.partner_state(PD, false, at(10, 0, 30), guarded);
+        solo.endpoint.partner_state(PD, false, at(10, 0, 30), None, guarded);
         assert_eq!(solo.state(), state, "guard {guard}");
     }
 }

@@ -553,7 +553,13 @@ impl Pair {
                 }
                 self.settle(me);
                 let endpoint = self.sides[me].endpoint.as_mut().expect("it received");
-                endpoint.partner_state(state, startup, since, context);
+                endpoint.partner_state(
+                    state,
+                    startup,
+                    since,
+                    progress.map(|progress| progress.stamp),
+                    context,
+                );
             }
             Letter::Request { xid } => {
                 self.sides[me].answer_due = Some((context.now.mono.plus_millis(self.answer_millis), xid));

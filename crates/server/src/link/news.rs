@@ -15,6 +15,7 @@ use crate::ledger::PartnerLedger;
 
 /// Messages with news of requests that are sent in one go; the rest follow in the next second.
 const CONTACTS_AT_ONCE: usize = 16;
+
 /// What sub-option 13 holds, as JSON (§9, §12.1).
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -25,7 +26,7 @@ struct Told {
     /// The sender's data is lost since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     data_lost_since: Option<UnixTime>,
-    /// Until when the sender gives no client a new address because both stores were lost.
+    /// Until when the sender gives no client a new address because leases may run that no store knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     hold_until: Option<UnixTime>,
     /// The sender never heard of any partner before this connection, and its own data is whole.
@@ -146,12 +147,11 @@ impl Server {
             self.endpoint.note_progress(progress);
         }
     }
+}
 
-    pub(super) fn note_state_change(&mut self, extensions: &[Extension]) {
-        if let Some(progress) = extensions.iter().find_map(progress_of) {
-            self.endpoint.note_state_change(progress.stamp);
-        }
-    }
+/// The number of the state change that an own partner tells of.
+pub(super) fn state_change(extensions: &[Extension]) -> Option<StateStamp> {
+    extensions.iter().find_map(progress_of).map(|progress| progress.stamp)
 }
 
 fn progress_of(extension: &Extension) -> Option<Progress> {
