@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use crate::kubectl::{get, text_at};
 use crate::process::{Daemon, run, run_with};
 use crate::{Failure, Told, ensure};
 
@@ -107,6 +108,13 @@ pub fn etcd_folder() -> Told<PathBuf> {
 pub fn kill_container(node: &str, id: &str) -> Told {
     let id = id.trim_start_matches("containerd://");
     on_node(node, &["ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", id]).map(|_| ())
+}
+
+/// Kills the processes of a pod's container; its kubelet starts it again.
+pub fn kill_process(namespace: &str, pod: &str) -> Told {
+    let pod = get(&["-n", namespace, "pod", pod])?;
+    let container = text_at(&pod, "/status/containerStatuses/0/containerID");
+    kill_container(&text_at(&pod, "/spec/nodeName"), &container)
 }
 
 /// Where this machine sees what is in a volume.

@@ -282,6 +282,15 @@ impl Pair {
         Ok(cordon)
     }
 
+    /// Waits until a condition begins like that; answers it whole.
+    pub fn until_condition(&self, kind: &str, begin: &str, seconds: u64) -> Told<String> {
+        wait_until(&format!("{kind} is {begin}"), seconds, || {
+            let condition = self.condition(kind)?;
+            ensure(condition.starts_with(begin), || condition.clone())?;
+            Ok(condition)
+        })
+    }
+
     /// The volume that a server's claim is bound to.
     pub fn volume(&self, role: Role) -> Told<String> {
         let claim = format!("{}-{}-0", self.name, role.text());

@@ -70,12 +70,8 @@ fn a_flipped_bit_stops_one_server_with_the_place_and_its_partner_serves() {
         let file = flip_a_bit(&volume)?;
         story.saw(format!("the primary is killed, and a bit of {file} flipped"));
         pair.revive(Role::Primary)?;
-        let healthy = wait_until("StorageHealthy says where", 90, || {
-            let healthy = pair.condition("StorageHealthy")?;
-            let told = healthy.starts_with("False: StoreCorrupt") && healthy.contains("octet");
-            ensure(told, || healthy.clone())?;
-            Ok(healthy)
-        })?;
+        let healthy = pair.until_condition("StorageHealthy", "False: StoreCorrupt", 90)?;
+        ensure(healthy.contains("octet"), || format!("it does not say where: {healthy}"))?;
         story.saw(healthy);
         let renewed = phone.udhcpc()?;
         story.saw(format!("the phone renewed {renewed}"));
@@ -84,10 +80,7 @@ fn a_flipped_bit_stops_one_server_with_the_place_and_its_partner_serves() {
         cluster::empty_volume(&volume)?;
         let took = pair.until_normal(240)?;
         story.saw(format!("its volume emptied: back in Normal {} later", seconds(took)));
-        wait_until("all stores are healthy", 10, || {
-            let healthy = pair.condition("StorageHealthy")?;
-            ensure(healthy.starts_with("True"), || healthy)
-        })?;
+        pair.until_condition("StorageHealthy", "True", 10)?;
         story.same_leases(&pair)
     });
 }
@@ -163,10 +156,7 @@ fn a_full_disk_stops_what_cannot_be_stored_and_the_partner_serves() {
         ));
         small.free()?;
         pair.until_normal(120)?;
-        wait_until("all stores are healthy", 60, || {
-            let healthy = pair.condition("StorageHealthy")?;
-            ensure(healthy.starts_with("True"), || healthy)
-        })?;
+        pair.until_condition("StorageHealthy", "True", 60)?;
         story.saw("there is room again: both in Normal");
         story.same_leases(&pair)?;
         let line = pair.leases(Role::Primary)?.remove(&new.address);

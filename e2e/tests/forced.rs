@@ -259,11 +259,7 @@ fn a_node_declared_out_of_service_is_evidence() {
 fn kill_operator(story: &Story, when: &str) -> Told {
     let (namespace, name) = operator()?;
     // The one that was killed before is still shown for a moment, and the next one starts later each time.
-    wait_until("a process of the operator is killed", 90, || {
-        let pod = get(&["-n", &namespace, "pod", &name])?;
-        let container = text_at(&pod, "/status/containerStatuses/0/containerID");
-        cluster::kill_container(&text_at(&pod, "/spec/nodeName"), &container)
-    })?;
+    wait_until("a process of the operator is killed", 90, || cluster::kill_process(&namespace, &name))?;
     story.saw(format!("the operator is killed {when}"));
     Ok(())
 }

@@ -60,9 +60,7 @@ fn an_operator_that_is_killed_again_and_again_still_brings_a_pair_up_once() {
 /// Kills the operator's process, where that can be reached, or its pod.
 fn kill_operator((namespace, name): &(String, String), process: bool) -> Told<String> {
     if process && cluster::name().is_some() {
-        let pod = get(&["-n", namespace, "pod", name])?;
-        let container = text_at(&pod, "/status/containerStatuses/0/containerID");
-        cluster::kill_container(&text_at(&pod, "/spec/nodeName"), &container)?;
+        cluster::kill_process(namespace, name)?;
         return Ok(format!("killed the process of {name}"));
     }
     kubectl(&["-n", namespace, "delete", "pod", name, "--force", "--grace-period=0", "--wait=false"])?;

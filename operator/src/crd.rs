@@ -73,14 +73,7 @@ fn adapt(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn root() -> std::path::PathBuf {
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-    }
-
-    fn checked_in(path: &str) -> String {
-        std::fs::read_to_string(root().join(path)).unwrap_or_default()
-    }
+    use crate::testing::checked_in;
 
     #[test]
     fn the_checked_in_definition_is_the_generated_one() {

@@ -134,13 +134,12 @@ fn list(items: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::checked_in;
 
     #[test]
     fn the_chart_carries_the_generated_rules() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let path = root.join("charts/dhcp-failover-operator/templates/_rules.tpl");
         assert!(
-            std::fs::read_to_string(path).unwrap_or_default() == chart_template(),
+            checked_in("charts/dhcp-failover-operator/templates/_rules.tpl") == chart_template(),
             "the chart's _rules.tpl differs: run `make generated`"
         );
     }

@@ -110,13 +110,12 @@ fn may(verb: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::checked_in;
 
     #[test]
     fn the_chart_carries_the_generated_policy() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let path = root.join("charts/dhcp-failover-operator/templates/rights.yaml");
         assert!(
-            std::fs::read_to_string(path).unwrap_or_default() == chart_template(),
+            checked_in("charts/dhcp-failover-operator/templates/rights.yaml") == chart_template(),
             "the chart's rights.yaml differs: run `make generated`"
         );
     }

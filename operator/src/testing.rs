@@ -4,6 +4,12 @@ use api::pair::DhcpFailoverPair;
 
 use crate::settings::{ServerSettings, Settings};
 
+/// A checked-in file, by its path from the project's root; empty if there is none.
+pub(crate) fn checked_in(path: &str) -> String {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::read_to_string(root.join(path)).unwrap_or_default()
+}
+
 pub(crate) fn settings() -> Settings {
     Settings {
         namespace: "dhcp-operator".into(),
