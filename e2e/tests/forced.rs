@@ -474,14 +474,12 @@ impl Backup {
         let folder = cluster::etcd_folder()?;
         Self::with_etcd_stopped(|| Self::copy(&self.copy, &folder))?;
         // Whoever watches has seen a later revision, so all begin anew, as after a real restore.
-        for part in [
-            "kube-controller-manager",
-            "kube-scheduler",
-            "kubelet-a",
-            "kubelet-b",
-            "kube-proxy-a",
-            "kube-proxy-b",
-        ] {
+        let mut watchers = vec!["kube-controller-manager".to_owned(), "kube-scheduler".to_owned()];
+        for node in names(&["nodes"])? {
+            let letter = node.trim_start_matches("node/node-");
+            watchers.extend([format!("kubelet-{letter}"), format!("kube-proxy-{letter}")]);
+        }
+        for part in &watchers {
             cluster::component("stop", part)?;
             cluster::component("start", part)?;
         }
