@@ -110,6 +110,8 @@ pub enum Question {
     Ready,
     /// What was ever asked of it, newest first, as JSON.
     Requests,
+    /// What passes between it and its partner from now on, decoded, a line a message.
+    Trace,
     /// Force it into a state. Exit code 0 if that is granted, 1 if it is refused.
     Force(Box<Force>),
 }
@@ -209,7 +211,7 @@ pub struct Serve {
     /// Form of the log.
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
     pub log_format: Format,
-    /// Write every octet of the link to the log.
+    /// Write every message of the link to the log, decoded, a line each.
     #[arg(long)]
     pub trace_link: bool,
 }

@@ -172,10 +172,11 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
     let socket = PacketSocket::open(&arguments.interface, own).map_err(|source| Error::Net { source })?;
     let waker = Waker::new().map_err(system("making an event counter"))?;
     let (handle, desk) = handle::new(waker.clone());
+    let tracer = link::Tracer::new(arguments.trace_link);
     let settings = link::Settings {
         address: own,
         port: plan.listen_port,
-        trace: arguments.trace_link,
+        tracer: tracer.clone(),
         certificates: certificates.clone(),
     };
     let peer =
@@ -221,7 +222,7 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
             crate::task::spawn(certificates.clone().follow());
         }
         crate::task::spawn(link.run());
-        let admin = Admin { engine: handle.clone(), role: arguments.role, metrics };
+        let admin = Admin { engine: handle.clone(), role: arguments.role, metrics, tracer };
         if let Some(path) = &arguments.socket {
             admin::serve_unix(path, admin.clone())?;
         }

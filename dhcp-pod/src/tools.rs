@@ -222,6 +222,7 @@ pub async fn ctl(socket: &Path, question: Question, out: &mut impl Write) -> Res
             Ok(())
         }
         Question::Live => Ok(out.write_all(&ask(socket, "/livez").await?)?),
+        Question::Trace => copy(socket, "/v1/trace", out).await,
         Question::Ready => Ok(out.write_all(&ask(socket, "/readyz").await?)?),
     }
 }

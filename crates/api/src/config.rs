@@ -41,6 +41,8 @@ pub struct PairConfig {
     pub mclt: Seconds,
     /// Configured share of the secondary, in percent. See [`Pool::backup_pct`].
     pub backup_pct: u8,
+    /// The same for pools with dynamic BOOTP.
+    pub dynamic_bootp_backup_pct: Option<u8>,
     /// Load balancing, if on.
     pub load_balancing: Option<LoadBalancing>,
     /// A message is sent at least this often.
@@ -123,9 +125,10 @@ pub struct Pool {
     pub first: Ipv4Addr,
     /// Last address, included.
     pub last: Ipv4Addr,
-    /// The secondary's share in percent with all rules applied: 50 with load balancing, else the
-    /// pool's own, else the pair's.
-    pub backup_pct: u8,
+    /// The secondary's share in percent, instead of the pair's.
+    pub backup_pct: Option<u8>,
+    /// The same where dynamic BOOTP is served.
+    pub dynamic_bootp_backup_pct: Option<u8>,
     /// The secondary's addresses are taken downward from here.
     pub allocation_boundary: Option<Ipv4Addr>,
     /// Lowest available address instead of the least recently used.

@@ -170,6 +170,11 @@ pub struct PairSpec {
     #[serde(default = "defaults::backup_pct")]
     #[schemars(range(min = 0, max = 100))]
     pub backup_pct: u8,
+    /// The same for ranges with `dynamicBootp`, whose addresses the partner can never take over; absent or 0:
+    /// as in other ranges. Counts where the primary shares out addresses. 0 to 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub dynamic_bootp_backup_pct: Option<u8>,
     /// Both servers answer, each its half of the clients (RFC 3074). Absent: the primary answers
     /// while both are in Normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

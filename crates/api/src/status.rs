@@ -437,6 +437,12 @@ pub struct LeaseLine {
     /// Host name that the client gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// The address is reserved for this client (IP-flag 0x0001). Absent: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reserved: bool,
+    /// The client speaks BOOTP (IP-flag 0x0002). Absent: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bootp: bool,
 }
 
 /// The one-shot word that a volume belongs to a brand-new pair (`spec/failover-protocol.md` §12.2).

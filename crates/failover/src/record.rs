@@ -3,7 +3,7 @@
 use api::force::Fence;
 use api::identity::{Role, State, StateStamp, StoreStamp};
 use api::status::PartnerDownCause;
-use api::time::UnixTime;
+use api::time::{Seconds, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use crate::endpoint::Hold;
@@ -41,6 +41,16 @@ pub struct Record {
     /// What the store held at the earliest start that the partner has not confirmed since: what a
     /// handshake announces, so that a restored backup is found however many restarts follow (§2.2).
     pub unconfirmed: Option<StoreStamp>,
+    /// What it held at the earliest start since which neither partner nor operator has confirmed it. The
+    /// operator remembers stamps of starts that it has confirmed, so it is not to be compared with an older one.
+    #[serde(default)]
+    pub unseen: Option<StoreStamp>,
+    /// The longest lease that the configuration in force allows.
+    #[serde(default)]
+    pub longest_lease: Seconds,
+    /// Until when leases may run that an earlier configuration allowed, which was longer.
+    #[serde(default)]
+    pub longer_leases_until: UnixTime,
     /// Number of link ups and downs; odd while a link is up.
     pub link_edges: u64,
     /// In PartnerDown: the own state change before it, by which the partner is fenced.
@@ -101,6 +111,9 @@ impl Record {
             wait_until: None,
             token_burnt: false,
             unconfirmed: None,
+            unseen: None,
+            longest_lease: Seconds::ZERO,
+            longer_leases_until: UnixTime::ZERO,
             link_edges: 0,
             partner_down_after: None,
             partner_down_cause: None,

@@ -478,7 +478,11 @@ impl Session {
             return Err(self.refuse(RejectReason::InvalidPartner, "missing relationship-name", now));
         };
         if let Some(reject) = ack.reject {
-            return Err(Failure::RefusedByPartner { reason: reject.reason, text: reject.text });
+            let mut text = reject.text;
+            if reject.reason == RejectReason::TimeMismatch {
+                text = format!("{text}: its clock and ours differ by {} s", self.clock_delta);
+            }
+            return Err(Failure::RefusedByPartner { reason: reject.reason, text });
         }
         if relationship != self.settings.relationship.as_bytes() {
             let text = format!("unknown relationship {}", printable(&relationship));

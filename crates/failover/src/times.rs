@@ -205,12 +205,13 @@ pub fn is_own(lease: &Lease, role: Role) -> bool {
 /// First condition of the exit barrier (§7.3): whether this binding keeps the server in PartnerDown,
 /// because its client was promised more than the partner would wait for.
 ///
-/// A BOOTP lease that the partner acknowledged does not: its end, never, is on both disks.
+/// A binding that both sides agree on does not: its end is on the partner's disk, and the partner waits for it
+/// as for a potential. What an ISC dhcpd sends to a server that lost its data comes without the potential that
+/// this server itself had told it (decision 018).
 #[must_use]
 pub fn blocks_exit(lease: &Lease, now: UnixTime, mclt: Seconds) -> bool {
-    let agreed_without_end = lease.flags.bootp && lease.sync == Sync::Agreed;
     let bound = now.max(lease.acked_potential).max(lease.received_potential) + mclt;
-    lease.status == Status::Active && !agreed_without_end && lease.held_until > bound
+    lease.status == Status::Active && lease.sync != Sync::Agreed && lease.held_until > bound
 }
 
 /// How long it is until `time`; zero if it is past, without end if it has none.

@@ -51,15 +51,36 @@ impl Server {
             linked: self.endpoint.heard().is_some(),
             mclt: self.max_lead.for_grants(),
             mode,
-            down: self.partner_down(now),
+            down: self.partner_down(),
             new_clients_from: self.endpoint.hold(now.wall).map_or(UnixTime::ZERO, |hold| hold.until),
             ri_serve: self.config.ri_serve,
         }
     }
 
+    /// The same for one address: where dynamic BOOTP is served, the partner's stay its own (§6.6).
+    pub(crate) fn rules_for(&self, now: Now, address: Ipv4Addr) -> Serving {
+        self.for_address(self.serving_rules(now), address)
+    }
+
+    fn for_address(&self, mut rules: Serving, address: Ipv4Addr) -> Serving {
+        if let Some(down) = &mut rules.down {
+            down.dynamic_bootp = self.serves_bootp(address);
+        }
+        rules
+    }
+
+    /// Whether an address lies in a pool with dynamic BOOTP.
+    pub(crate) fn serves_bootp(&self, address: Ipv4Addr) -> bool {
+        let pool = self
+            .network
+            .subnet_of(address)
+            .and_then(|served| served.pool_of(address).and_then(|index| served.subnet().pools.get(index)));
+        pool.is_some_and(|pool| pool.dynamic_bootp)
+    }
+
     /// The waits of PartnerDown, while the partner is silent (§7.3: from its first STATE on there are
     /// none).
-    pub(crate) fn partner_down(&self, _now: Now) -> Option<PartnerDown> {
+    pub(crate) fn partner_down(&self) -> Option<PartnerDown> {
         let record = self.endpoint.record();
         if record.state != State::PartnerDown || self.endpoint.heard().is_some() {
             return None;
@@ -89,7 +110,7 @@ impl View<'_> {
     }
 
     fn is_free_for(&self, client: &Client, lease: &Lease) -> bool {
-        binding::may_lease(lease, client, &self.serving).is_ok()
+        binding::may_lease(lease, client, &self.server.for_address(self.serving, lease.address)).is_ok()
             && !self.server.offers.taken_by_other(lease.address, &client.key(), self.now.mono)
     }
 }

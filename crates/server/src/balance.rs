@@ -9,7 +9,9 @@ use api::identity::{Lsn, Role, State};
 use api::time::{Mono, Now};
 use failover::binding::{self, Dialect};
 use failover::hash::{Hba, client_bucket};
-use failover::pool::{self, BALANCE_PERIOD, BALANCE_PERIOD_SHARED, Candidate, Counts, IscBalance, Move};
+use failover::pool::{
+    self, BALANCE_PERIOD, BALANCE_PERIOD_SHARED, Candidate, Counts, IscBalance, Move, Shares,
+};
 use failover::wire::Message;
 use leases::lease::{Lease, Status, Sync};
 
@@ -100,7 +102,7 @@ impl Server {
             if isc {
                 IscBalance::new(counts, self.role).asks()
             } else {
-                pool::needs_request(counts, pool.backup_pct)
+                pool::needs_request(counts, self.share(pool))
             }
         })
     }
@@ -110,7 +112,7 @@ impl Server {
         let state = self.endpoint.record().state;
         let mut given = 0;
         for pool in self.all_pools() {
-            let count = pool::give_count(self.counts(&pool), pool.backup_pct, self.role, state);
+            let count = pool::give_count(self.counts(&pool), self.share(&pool), self.role, state);
             given += self.give(now, &pool, count);
         }
         let after = self.journal.last();
@@ -150,7 +152,7 @@ impl Server {
         let shared = self.config.load_balancing.is_some();
         let (mut given, mut reclaimed) = (0, 0);
         for pool in self.all_pools() {
-            match pool::balance(self.counts(&pool), pool.backup_pct, shared) {
+            match pool::balance(self.counts(&pool), self.share(&pool), shared) {
                 Move::Nothing => {}
                 Move::Give(count) => given += self.give(now, &pool, count),
                 Move::Reclaim(count) => reclaimed += self.reclaim(now, &pool, count),
@@ -218,6 +220,19 @@ impl Server {
     fn counts(&self, pool: &Pool) -> Counts {
         let counts = self.table.range_counts(pool.first, pool.last);
         Counts { free: counts.unreserved(Status::Free), backup: counts.unreserved(Status::Backup) }
+    }
+
+    /// The secondary's share of a pool, in percent, as this server reckons.
+    pub(crate) fn share(&self, pool: &Pool) -> u8 {
+        Shares {
+            load_balancing: self.config.load_balancing.is_some(),
+            dynamic_bootp: pool.dynamic_bootp && self.role == Role::Primary,
+            scope_dynamic_pct: pool.dynamic_bootp_backup_pct,
+            pair_dynamic_pct: self.config.dynamic_bootp_backup_pct,
+            scope_pct: pool.backup_pct,
+            pair_pct: Some(self.config.backup_pct),
+        }
+        .pct()
     }
 
     fn all_pools(&self) -> Vec<Pool> {

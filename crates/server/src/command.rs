@@ -123,6 +123,8 @@ impl Server {
                 self.links.dial_at(now.mono);
             }
             self.endpoint.configure(start::settings(&self.config));
+            let context = self.context(now);
+            self.endpoint.leases_last(self.config.longest_lease(), context);
             self.digest.clone_from(&digest);
             self.journal.document(Document::Pair, &self.manifest);
             self.mark_reservations(now);

@@ -85,6 +85,8 @@ pub struct Server {
     journal: Journal,
     /// What the store held when the process started.
     loaded: StoreStamp,
+    /// The change that says that somebody confirmed that.
+    confirmed_since: Option<Lsn>,
     gate: Gate,
     /// The change that allowed the present service; no reply leaves before it is durable.
     service_since: Lsn,
@@ -347,6 +349,9 @@ impl Server {
         }
         if self.endpoint.take_record_change() {
             self.journal.document(Document::Endpoint, self.endpoint.record());
+        }
+        if self.confirmed_since.is_none() && self.endpoint.is_store_confirmed() {
+            self.confirmed_since = Some(self.journal.last());
         }
         if self.endpoint.service() == Service::Silent {
             // Also without a change of state: RecoverDone stops serving with the link (H-20).

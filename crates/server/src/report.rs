@@ -39,7 +39,8 @@ impl Server {
             partner_down_after: record.partner_down_after,
             partner_down_cause: record.partner_down_cause,
             interrupted_at: record.interrupted_at.and_then(UnixTime::timestamp),
-            store_confirmed: self.endpoint.is_store_confirmed(),
+            // Whoever then remembers this start must be able to rely on it after the next one.
+            store_confirmed: self.confirmed_since.is_some_and(|change| change <= self.journal.durable()),
             mclt_seconds: self.max_lead.for_grants().get(),
             backup_pct: self.config.backup_pct,
             pools: self.pools(),
@@ -162,7 +163,7 @@ impl Server {
                     active: counts.of(Status::Active),
                     parked: parked(&counts),
                     abandoned: counts.of(Status::Abandoned),
-                    target: failover::pool::target(free + backup, pool.backup_pct),
+                    target: failover::pool::target(free + backup, self.share(pool)),
                 });
             }
         }
@@ -194,5 +195,7 @@ pub(crate) fn line(lease: &Lease) -> LeaseLine {
         ends: lease.held_until.timestamp(),
         cltt: lease.cltt.and_then(UnixTime::timestamp),
         hostname: lease.hostname.clone(),
+        reserved: lease.flags.reserved,
+        bootp: lease.flags.bootp,
     }
 }

@@ -207,7 +207,7 @@ impl Server {
         match self
             .table
             .get(requested)
-            .map(|lease| binding::may_lease(lease, client, &self.serving_rules(now)))
+            .map(|lease| binding::may_lease(lease, client, &self.rules_for(now, requested)))
         {
             Some(Ok(())) if !offered_to_other => Decision::Grant(requested),
             Some(Err(Denied::NotServing)) => Decision::Silent("renewals_only"),
@@ -228,12 +228,14 @@ impl Server {
         if !served.serves(address, client) {
             return Decision::Nak("address is not served to this client");
         }
-        match (lease.status, same, binding::may_lease(lease, client, &self.serving_rules(now))) {
+        match (lease.status, same, binding::may_lease(lease, client, &self.rules_for(now, address))) {
             (Status::Active, true, Ok(())) => Decision::Grant(address),
             (Status::Active, false, _) => Decision::Nak("address is leased to another client"),
             (Status::Abandoned, _, _) => Decision::Nak("address is in use by somebody else"),
             // Its lease ran out, but nobody else had the address since.
             (_, true, Ok(())) => Decision::Grant(address),
+            // Nobody else can have it, so a partner that keeps no lease for it has granted it.
+            (_, false, Ok(())) if self.is_reserved(address) => Decision::Grant(address),
             (_, _, Err(Denied::NotServing)) => Decision::Silent("renewals_only"),
             (_, true, Err(_)) => Decision::Silent("parked"),
             (_, false, _) => Decision::Silent("unknown_lease"),
@@ -272,7 +274,7 @@ impl Server {
             }
         };
         let desired = self.desired(packet, served);
-        let rules = self.serving_rules(now);
+        let rules = self.rules_for(now, address);
         let Some(lease) = self.table.get(address) else { return Err("unknown_lease") };
         let grant = if adopted { binding::adopt } else { binding::grant };
         let mut granted = grant(lease, client, desired, &rules).map_err(Denied::class)?;

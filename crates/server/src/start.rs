@@ -96,7 +96,8 @@ impl Server {
         let alone = config.secondary.is_none();
         let settings = settings(&config);
         let last_operational = promise.unwrap_or(UnixTime::ZERO);
-        let endpoint = Endpoint::start(role, record, loaded, last_operational, settings, context);
+        let mut endpoint = Endpoint::start(role, record, loaded, last_operational, settings, context);
+        endpoint.leases_last(config.longest_lease(), context);
         let digest = config::digest(&manifest);
         let mut server = Self {
             role,
@@ -109,6 +110,7 @@ impl Server {
             max_lead: lead,
             journal: Journal::new(loaded.lsn, documents),
             loaded,
+            confirmed_since: None,
             gate: Gate::default(),
             service_since: loaded.lsn,
             promise: last_operational,

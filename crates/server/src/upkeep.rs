@@ -4,6 +4,7 @@ use api::config::{Pool, ServerConfig};
 use api::identity::{Role, State};
 use api::time::{Now, UnixTime};
 use failover::binding;
+use failover::times::PartnerDown;
 use leases::lease::{Lease, Status};
 
 use crate::Server;
@@ -135,7 +136,7 @@ impl Server {
     }
 
     fn free_after_waits(&mut self, now: Now) {
-        let Some(down) = self.partner_down(now) else { return };
+        let Some(down) = self.partner_down() else { return };
         let counts = self.table.counts();
         if counts.of(Status::Expired) + counts.of(Status::Released) + counts.of(Status::Reset) == 0 {
             return;
@@ -144,7 +145,10 @@ impl Server {
         let freed: Vec<Lease> = self
             .table
             .iter()
-            .filter_map(|lease| binding::unpark(lease, &here, &down).ok())
+            .filter_map(|lease| {
+                let dynamic_bootp = self.serves_bootp(lease.address);
+                binding::unpark(lease, &here, &PartnerDown { dynamic_bootp, ..down }).ok()
+            })
             .take(EXPIRED_MAX)
             .collect();
         for lease in freed {

@@ -17,6 +17,7 @@ pub use listener::{Error, serve_tcp, serve_unix};
 pub use problem::Problem;
 
 use crate::handle::Handle;
+use crate::link::Tracer;
 use crate::metrics::Metrics;
 
 /// What the routes need.
@@ -28,6 +29,8 @@ pub struct Admin {
     pub role: Role,
     /// For `/metrics`, and to count requests.
     pub metrics: Arc<Metrics>,
+    /// For `/v1/trace`.
+    pub tracer: Tracer,
 }
 
 #[cfg(test)]

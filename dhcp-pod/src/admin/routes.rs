@@ -1,5 +1,6 @@
 //! The routes.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use api::status::{BootstrapToken, ConfigAccepted, ServerReport};
@@ -14,6 +15,7 @@ use axum::{Json, Router};
 use futures::stream;
 use serde::Deserialize;
 use server::{Answer, Caller, Command};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{Admin, Problem, force, watch};
 use crate::manifest;
@@ -38,6 +40,7 @@ pub(super) fn router(admin: Admin, caller: Caller) -> Router {
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/leases", get(leases))
+        .route("/v1/trace", get(trace))
         .route("/v1/config", put(config))
         .route("/v1/bootstrap-token", put(bootstrap_token))
         .fallback(|request: Request| async move {
@@ -136,6 +139,19 @@ async fn leases(State(admin): State<Admin>) -> Result<Response, Problem> {
         })
     });
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(rest)).into_response())
+}
+
+/// What passes on the link from now on. A reader that is too slow is told how much it missed.
+async fn trace(State(admin): State<Admin>) -> Response {
+    let lines = stream::unfold(admin.tracer.listen(), |mut lines| async move {
+        let line = match lines.recv().await {
+            Ok(line) => Bytes::from(line.as_bytes().to_vec()),
+            Err(RecvError::Lagged(missed)) => Bytes::from(format!("({missed} messages left out)\n")),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((Ok::<_, Infallible>(line), lines))
+    });
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(lines)).into_response()
 }
 
 async fn config(

@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use super::routes::router;
 use super::*;
 use crate::handle::{self, Desk, Request as Asked};
+use crate::link::Tracer;
 use crate::manifest::tests::MANIFEST;
 use crate::snapshot::Snapshot;
 use crate::tls::testing::{Authority, holder};
@@ -23,7 +24,10 @@ const LEASES: usize = 5_000;
 fn admin() -> (Admin, Desk) {
     let (engine, desk) = handle::new(Waker::new().expect("waker"));
     desk.pulse.beat();
-    (Admin { engine, role: Role::Primary, metrics: Arc::new(Metrics::new()) }, desk)
+    (
+        Admin { engine, role: Role::Primary, metrics: Arc::new(Metrics::new()), tracer: Tracer::new(false) },
+        desk,
+    )
 }
 
 /// An engine that agrees with everything but a token.
@@ -55,6 +59,8 @@ async fn agree(mut desk: Desk) {
                     ends: None,
                     cltt: None,
                     hostname: None,
+                    reserved: false,
+                    bootp: false,
                 };
                 let _ = answer.send((from..LEASES.min(from + 2000)).map(line).collect());
             }

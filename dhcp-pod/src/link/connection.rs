@@ -8,6 +8,7 @@ use server::ConnId;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc};
 
+use super::trace::Direction;
 use super::{CHUNK_BYTES, Input, Outgoing, Shared};
 
 /// How long a connection that is to be closed may still take to write what it was given.
@@ -40,9 +41,10 @@ pub(super) async fn carry<S: AsyncRead + AsyncWrite + Send>(shared: &Shared, str
 
 async fn read<S: AsyncRead>(shared: &Shared, conn: ConnId, mut reader: ReadHalf<S>) {
     let mut buffer = vec![0; CHUNK_BYTES];
+    let mut passing = Direction::incoming(&shared.settings.tracer, conn);
     // An error says no more than an end: the connection is gone.
     while let Ok(len @ 1..) = reader.read(&mut buffer).await {
-        trace(shared, conn, "in", &buffer[..len]);
+        passing.note(&buffer[..len]);
         if !shared.tell(Input::Bytes(conn, buffer[..len].to_vec())).await {
             return;
         }
@@ -55,19 +57,13 @@ async fn write<S: AsyncWrite>(
     mut writer: WriteHalf<S>,
     mut given: mpsc::Receiver<Vec<u8>>,
 ) -> io::Result<()> {
+    let mut passing = Direction::outgoing(&shared.settings.tracer, conn);
     while let Some(piece) = given.recv().await {
-        trace(shared, conn, "out", &piece);
+        passing.note(&piece);
         writer.write_all(&piece).await?;
         writer.flush().await?;
         // There is room for the next piece, which the engine builds only now: newest data first-come.
         shared.engine.wake();
     }
     writer.shutdown().await
-}
-
-fn trace(shared: &Shared, conn: ConnId, direction: &'static str, bytes: &[u8]) {
-    if shared.settings.trace {
-        let hex: String = bytes.iter().map(|octet| format!("{octet:02x}")).collect();
-        tracing::info!(connection = conn.0, direction, octets = bytes.len(), hex, "link trace");
-    }
 }

@@ -3,6 +3,7 @@
 
 mod connection;
 mod listener;
+mod trace;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -15,6 +16,8 @@ use server::ConnId;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::timeout;
+
+pub use trace::Tracer;
 
 use crate::metrics::Metrics;
 use crate::tls::Certificates;
@@ -76,8 +79,8 @@ pub struct Settings {
     pub address: Ipv4Addr,
     /// Own port.
     pub port: u16,
-    /// Write all traffic to the log.
-    pub trace: bool,
+    /// Who wants to read the traffic.
+    pub tracer: Tracer,
     /// For a link with mutual TLS.
     pub certificates: Option<Arc<Certificates>>,
 }

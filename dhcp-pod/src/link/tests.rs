@@ -17,7 +17,8 @@ struct Node {
 /// A link that listens on `address` and expects its partner at `partner`.
 fn node(address: SocketAddrV4, partner: SocketAddrV4, certificates: Option<Arc<Certificates>>) -> Node {
     let security = if certificates.is_some() { LinkSecurity::MutualTls } else { LinkSecurity::Plain };
-    let settings = Settings { address: *address.ip(), port: address.port(), trace: true, certificates };
+    let settings =
+        Settings { address: *address.ip(), port: address.port(), tracer: Tracer::new(true), certificates };
     let (metrics, waker) = (Arc::new(Metrics::new()), Waker::new().expect("waker"));
     let peer = Peer { partner: Some(partner), security };
     let (port, link) = new(settings, peer, waker.clone(), metrics.clone());

@@ -113,6 +113,27 @@ impl World {
         self.at(back, What::Start { node });
     }
 
+    /// A process that stands still goes on, with all that waits for it, in its order.
+    fn thaw(&mut self, node: usize) {
+        let end = self.nodes[node].frozen_until;
+        if end <= self.time + 1 {
+            return;
+        }
+        let waiting: Vec<_> = self
+            .queue
+            .range((end, 0)..(end + 1, 0))
+            .filter(|(_, what)| what.process() == Some(node))
+            .map(|(key, _)| *key)
+            .collect();
+        for what in waiting.iter().filter_map(|key| self.queue.remove(key)).collect::<Vec<_>>() {
+            self.at(self.time + 1, what);
+        }
+        if self.nodes[node].tick_at == Some(end) {
+            self.nodes[node].tick_at = Some(self.time + 1);
+        }
+        self.nodes[node].frozen_until = self.time + 1;
+    }
+
     pub(super) fn heal(&mut self) -> Result<(), Violation> {
         self.history.note(self.time, "world", format_args!("faults end"));
         self.network.blocked = [false, false];
@@ -122,7 +143,7 @@ impl World {
         self.queue.retain(|_, what| !what.is_fault());
         for node in 0..2 {
             self.nodes[node].stalled_until = 0;
-            self.nodes[node].frozen_until = self.nodes[node].frozen_until.min(self.time + 1);
+            self.thaw(node);
             self.nodes[node].fill(None);
             if self.nodes[node].server.is_none() {
                 self.happen(What::Start { node })?;

@@ -53,6 +53,9 @@ impl Checker {
         // What the protocol takes. An API server only admits 60 s to a week; bare manifests may be bolder.
         self.range("spec.mcltSeconds", spec.mclt_seconds, 1, 0x7fff_ffff);
         self.range("spec.backupPct", spec.backup_pct, 0, 100);
+        if let Some(pct) = spec.dynamic_bootp_backup_pct {
+            self.range("spec.dynamicBootpBackupPct", pct, 0, 100);
+        }
         self.link(spec);
         let load_balancing = spec.load_balancing.as_ref().map(|asked| self.load_balancing(asked));
         let primary = self.server("spec.primary", &spec.primary);
@@ -65,6 +68,7 @@ impl Checker {
             generation: manifest.metadata.generation,
             mclt: Seconds(spec.mclt_seconds),
             backup_pct: if load_balancing.is_some() { 50 } else { spec.backup_pct },
+            dynamic_bootp_backup_pct: spec.dynamic_bootp_backup_pct,
             load_balancing,
             poll_interval: Seconds(spec.link.poll_interval_seconds),
             poll_timeout: Seconds(spec.link.poll_timeout_seconds),

@@ -64,6 +64,10 @@ pub struct Pool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub backup_pct: Option<u8>,
+    /// Share of the secondary in this range if it has `dynamicBootp`, in percent, instead of the pair's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub dynamic_bootp_backup_pct: Option<u8>,
     /// The secondary's addresses are taken downward from here. Default: the middle of the range.
     /// Needs `allocateFirstAvailable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

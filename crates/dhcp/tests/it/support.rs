@@ -107,6 +107,8 @@ pub(crate) fn config(subnets: Vec<Subnet>) -> PairConfig {
             relationship: Some("lab".to_owned()),
             mclt_seconds: 3600,
             backup_pct: 10,
+
+            dynamic_bootp_backup_pct: None,
             load_balancing: None,
             link: Link::default(),
             primary: Server { pod: Some(pod), external: None },
@@ -127,6 +129,8 @@ pub(crate) fn subnet(cidr: &str, pools: &[(&str, &str)], options: Options) -> Su
         first: first.parse().unwrap(),
         last: last.parse().unwrap(),
         backup_pct: None,
+
+        dynamic_bootp_backup_pct: None,
         allocation_boundary: None,
         allocate_first_available: false,
         unavailable_timeout_seconds: 86400,

@@ -103,11 +103,7 @@ impl Endpoint {
         if confirm {
             self.end_hold();
         } else if unsynchronised {
-            let until = if grounds.longest_lease.get() == u32::MAX {
-                UnixTime::INFINITE
-            } else {
-                at + grounds.longest_lease.max(ctx.mclt) + ctx.guard
-            };
+            let until = self.leases_over(at, grounds.longest_lease.max(ctx.mclt), ctx);
             self.hold_until(until, HoldReason::SerialPartnerDown);
         }
         Ok(())

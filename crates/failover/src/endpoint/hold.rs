@@ -106,6 +106,25 @@ impl Endpoint {
         recovers || self.fence_in_force().is_some()
     }
 
+    /// The configuration in force allows leases of this length at most. Those of a longer one go on.
+    pub fn leases_last(&mut self, longest: Seconds, ctx: Context) {
+        let before = std::mem::replace(&mut self.record.longest_lease, longest);
+        if before == longest {
+            return;
+        }
+        if longest < before {
+            let last = over(ctx.now.wall, before);
+            self.record.longer_leases_until = self.record.longer_leases_until.max(last);
+        }
+        self.record_changed = true;
+    }
+
+    /// When all leases of this length that were granted up to `begin` are over, and the longer ones of earlier
+    /// configurations.
+    pub(super) fn leases_over(&self, begin: UnixTime, longest: Seconds, ctx: Context) -> UnixTime {
+        over(begin, longest).max(self.record.longer_leases_until) + ctx.guard
+    }
+
     /// What the partner says of its own data: since when it is lost, and until when it holds addresses. If
     /// both have lost theirs, or the partner what it alone knew from PartnerDown
     /// ([`Self::lacks_partner_down`]), nothing bounds the leases that clients may still have but the longest
@@ -124,12 +143,7 @@ impl Endpoint {
             _ => None,
         };
         if let Some((begin, reason)) = begin {
-            let until = if longest_lease.get() == u32::MAX {
-                UnixTime::INFINITE
-            } else {
-                begin + longest_lease + ctx.guard
-            };
-            self.hold_until(until, reason);
+            self.hold_until(self.leases_over(begin, longest_lease, ctx), reason);
         }
         if let Some(until) = partner_holds_until
             && until > ctx.now.wall
@@ -139,4 +153,9 @@ impl Endpoint {
             self.hold_until(until, reason);
         }
     }
+}
+
+/// The end of a lease; one without end has none.
+fn over(begin: UnixTime, length: Seconds) -> UnixTime {
+    if length.get() == u32::MAX { UnixTime::INFINITE } else { begin + length }
 }

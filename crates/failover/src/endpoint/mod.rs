@@ -88,8 +88,6 @@ pub struct Endpoint {
     last_operational: UnixTime,
     /// Before the present connection this server never heard of any partner, and its own data is whole.
     knew_nobody: bool,
-    /// The operator has compared the store with what it remembers of it.
-    operator_confirmed: bool,
     /// Since when this process misses its partner in CommunicationsInterrupted, for the safe period.
     contact_lost: Option<Now>,
     actions: VecDeque<Action>,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use api::force::{Evidence, Fence};
-use api::identity::{Role, State, StateStamp, StoreStamp};
+use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::status::PartnerDownCause;
 use api::time::{Seconds, UnixTime};
 
@@ -40,6 +40,7 @@ impl Endpoint {
         let mut record = stored.unwrap_or_else(|| Record::empty(role, now));
         record.stamp = StateStamp { epoch: loaded.epoch + 1, transition: 0 };
         record.unconfirmed = Some(record.unconfirmed.unwrap_or(loaded).min(loaded));
+        record.unseen = Some(record.unseen.unwrap_or(loaded).min(loaded));
         if !record.link_edges.is_multiple_of(2) {
             record.link_edges += 1;
         }
@@ -55,7 +56,6 @@ impl Endpoint {
             partner_receive_timer: Seconds::ZERO,
             last_operational,
             knew_nobody: false,
-            operator_confirmed: false,
             contact_lost: None,
             actions: VecDeque::new(),
         };
@@ -97,6 +97,7 @@ impl Endpoint {
             self.fall_back("the partner", announced, progress.known_of_partner, ctx);
         }
         self.record.unconfirmed = None;
+        self.record.unseen = None;
         self.record_changed = true;
         self.note_progress(progress);
     }
@@ -105,17 +106,19 @@ impl Endpoint {
     /// the store held at the start finds the old copy (§2.2). What is announced to the partner stays, as the
     /// partner may remember more.
     pub fn operator_saw(&mut self, highest: StoreStamp, ctx: Context) {
-        let announced = self.announced();
-        if highest > announced {
-            self.fall_back("the operator", announced, highest, ctx);
+        // Once confirmed, what it saw of this start is no news; a later start is one that this store never had.
+        let of_this_start = StoreStamp { epoch: self.record.stamp.epoch, lsn: Lsn(u64::MAX) };
+        self.record_changed |= self.record.unseen.is_some();
+        let held = self.record.unseen.take().unwrap_or(of_this_start);
+        if highest > held {
+            self.fall_back("the operator", held, highest, ctx);
         }
-        self.operator_confirmed = true;
     }
 
     /// Whether somebody has confirmed since the start that the store was no old copy.
     #[must_use]
     pub fn is_store_confirmed(&self) -> bool {
-        self.operator_confirmed || self.record.unconfirmed.is_none()
+        self.record.unseen.is_none()
     }
 
     fn fall_back(&mut self, who: &str, held: StoreStamp, known: StoreStamp, ctx: Context) {
@@ -180,9 +183,7 @@ impl Endpoint {
     }
 
     fn announced(&self) -> StoreStamp {
-        self.record
-            .unconfirmed
-            .unwrap_or(StoreStamp { epoch: self.record.stamp.epoch, lsn: api::identity::Lsn(u64::MAX) })
+        self.record.unconfirmed.unwrap_or(StoreStamp { epoch: self.record.stamp.epoch, lsn: Lsn(u64::MAX) })
     }
 
     /// Whether a partner in this state has been in Normal with a server of ours, which the bootstrap token

@@ -436,6 +436,16 @@ fn xb_5_a_rejected_lease_blocks_the_exit_until_the_mclt_reaches_its_end() {
 }
 
 #[test]
+fn a_lease_that_came_back_from_the_partner_does_not_block_the_exit() {
+    // Without the potential that we had told it before we lost our data.
+    let mut lease = xb_1();
+    (lease.sync, lease.sent_potential) = (Sync::Agreed, UnixTime::ZERO);
+    assert!(!blocks_exit(&lease, day(1, 12, 0), M), "the partner knows its end");
+    lease.sync = Sync::Due;
+    assert!(blocks_exit(&lease, day(1, 12, 0), M), "longer than the partner knows");
+}
+
+#[test]
 fn a_bootp_lease_blocks_the_exit_until_the_partner_has_it() {
     let mut lease = Lease { held_until: UnixTime::INFINITE, sync: Sync::Due, ..active() };
     lease.flags.bootp = true;

@@ -495,6 +495,17 @@ fn rc_8_when_both_stores_are_lost_addresses_are_held_for_the_longest_lease_from_
 }
 
 #[test]
+fn leases_that_a_longer_policy_allowed_are_waited_for_too() {
+    let mut solo = Solo::starting(Record::empty(Role::Primary, at(8, 0, 0)), at(8, 0, 0));
+    solo.endpoint.leases_last(Seconds(86_400), context(solo.now));
+    // Shortened before the two met, who both may have granted a day until now.
+    solo.endpoint.leases_last(Seconds(600), context(solo.now));
+    solo.endpoint.partner_data(Some(at(7, 50, 0)), None, false, Seconds(600), context(solo.now));
+    let until = solo.endpoint.hold(solo.now.wall).map(|hold| hold.until);
+    assert_eq!(until, Some(solo.now.wall + Seconds(86_400)));
+}
+
+#[test]
 fn a_hold_after_a_double_loss_is_told_and_outlasts_normal() {
     let mut solo = Solo::linked(Role::Secondary, N, N);
     solo.endpoint.partner_data(None, Some(at(20, 0, 0)), false, Seconds(60), context(solo.now));
@@ -522,6 +533,24 @@ fn rb_5_the_operator_finds_an_old_copy_that_the_partner_cannot_be_asked_about() 
     assert_eq!(solo.state(), REC);
     assert!(solo.endpoint.record().data_lost);
     assert_eq!(solo.endpoint.record().stamp.epoch, 8);
+}
+
+#[test]
+fn rb_2_what_the_operator_saw_of_a_confirmed_start_is_no_sign_of_an_old_copy() {
+    // The partner is away all the time, so the first start stays unconfirmed to it.
+    let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
+    let first = solo.endpoint.announced_store(StoreStamp::default());
+    solo.endpoint.operator_saw(first, context(solo.now));
+    let epoch = solo.endpoint.record().stamp.epoch;
+    let mut solo = Solo::starting(solo.endpoint.record().clone(), at(8, 0, 0));
+    assert!(!solo.endpoint.is_store_confirmed());
+    // Of the first start the operator saw more than what that had loaded, and less than this one has.
+    let seen = StoreStamp { epoch, lsn: Lsn(80) };
+    assert!(seen > first);
+    solo.endpoint.operator_saw(seen, context(solo.now));
+    assert_ne!(solo.state(), REC, "the store holds all that was seen");
+    assert!(solo.endpoint.is_store_confirmed());
+    assert_eq!(solo.endpoint.announced_store(StoreStamp::default()), first, "the partner may remember more");
 }
 
 #[test]

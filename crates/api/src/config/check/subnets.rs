@@ -32,7 +32,7 @@ impl Checker {
                 self.fail(format!("{path}.cidr"), format!("{cidr} overlaps with {}", other.cidr));
                 continue;
             }
-            let subnet = self.subnet(&path, cidr, subnet, spec);
+            let subnet = self.subnet(&path, cidr, subnet);
             addresses += subnet.pools.iter().map(|pool| u64::from(pool.size())).sum::<u64>();
             addresses += subnet.reservations.len() as u64;
             subnets.push(subnet);
@@ -44,9 +44,9 @@ impl Checker {
         subnets
     }
 
-    fn subnet(&mut self, path: &str, cidr: Cidr, subnet: &pair::Subnet, spec: &PairSpec) -> Subnet {
+    fn subnet(&mut self, path: &str, cidr: Cidr, subnet: &pair::Subnet) -> Subnet {
         self.range(&format!("{path}.leaseSeconds"), subnet.lease_seconds, 60, u32::MAX);
-        let pools = self.pools(path, cidr, subnet, spec);
+        let pools = self.pools(path, cidr, subnet);
         let reservations = self.reservations(path, cidr, subnet);
         let custom = self.options(path, &subnet.options);
         Subnet {
@@ -59,7 +59,7 @@ impl Checker {
         }
     }
 
-    fn pools(&mut self, path: &str, cidr: Cidr, subnet: &pair::Subnet, spec: &PairSpec) -> Vec<Pool> {
+    fn pools(&mut self, path: &str, cidr: Cidr, subnet: &pair::Subnet) -> Vec<Pool> {
         if subnet.pools.len() > POOLS_MAX {
             self.fail(format!("{path}.pools"), format!("has more than {POOLS_MAX} entries"));
             return Vec::new();
@@ -85,8 +85,12 @@ impl Checker {
                 self.fail(path.clone(), message);
                 sound = false;
             }
-            if let Some(pct) = pool.backup_pct {
-                self.range(&format!("{path}.backupPct"), pct, 0, 100);
+            for (field, pct) in
+                [("backupPct", pool.backup_pct), ("dynamicBootpBackupPct", pool.dynamic_bootp_backup_pct)]
+            {
+                if let Some(pct) = pct {
+                    self.range(&format!("{path}.{field}"), pct, 0, 100);
+                }
             }
             self.range(
                 &format!("{path}.unavailableTimeoutSeconds"),
@@ -102,11 +106,8 @@ impl Checker {
                 pools.push(Pool {
                     first: pool.first,
                     last: pool.last,
-                    backup_pct: if spec.load_balancing.is_some() {
-                        50
-                    } else {
-                        pool.backup_pct.unwrap_or(spec.backup_pct)
-                    },
+                    backup_pct: pool.backup_pct,
+                    dynamic_bootp_backup_pct: pool.dynamic_bootp_backup_pct,
                     allocation_boundary: boundary,
                     allocate_first_available: pool.allocate_first_available,
                     unavailable_timeout: Seconds(pool.unavailable_timeout_seconds),
