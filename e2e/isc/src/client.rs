@@ -96,11 +96,19 @@ impl Client {
         Ok(())
     }
 
+    /// Says to a server that somebody else uses its address.
+    ///
+    /// # Panics
+    /// Without a lease.
+    pub fn decline_at(&mut self, lab: &Lab, server: Ipv4Addr) -> Result<(), String> {
+        self.ask(lab, "decline", server)?;
+        self.lease = None;
+        Ok(())
+    }
+
     fn ask(&self, lab: &Lab, verb: &str, server: Ipv4Addr) -> Result<String, String> {
         let taken = self.lease.as_ref().expect("a client with a lease");
-        let program: PathBuf = std::env::current_exe().expect("path of the test");
-        let program = program.parent().and_then(|deps| deps.parent()).expect("target folder").join("ask");
-        let mut command = lab.command(&self.host, program);
+        let mut command = lab.command(&self.host, asker());
         command.args([verb, &self.number.to_string(), &taken.address.to_string(), &server.to_string()]);
         let output = command.output().map_err(|error| error.to_string())?;
         if output.status.success() {
@@ -109,6 +117,12 @@ impl Client {
             Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
     }
+}
+
+/// The program that speaks for clients (`src/bin/ask.rs`).
+pub(crate) fn asker() -> PathBuf {
+    let program = std::env::current_exe().expect("path of the test");
+    program.parent().and_then(|deps| deps.parent()).expect("target folder").join("ask")
 }
 
 fn hardware(number: u8) -> String {

@@ -1,6 +1,8 @@
 //! Debian's dhcpd.
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use crate::lab::Lab;
 use crate::lease::{Lease, Leases};
@@ -9,9 +11,13 @@ use crate::process::Process;
 /// `dhcpd` on a host.
 #[derive(Debug)]
 pub struct Isc {
+    host: String,
     leases: PathBuf,
     process: Option<Process>,
 }
+
+/// Where it listens for `omshell`.
+pub const OMAPI_PORT: u16 = 7911;
 
 /// What dhcpd says of failover when all goes well: all of it was said by two dhcpd to each other at first
 /// contact, while they served, and when each was killed, or its cable pulled, and came back.
@@ -44,9 +50,9 @@ const USUAL: &[&str] = &[
 const ABOUT: &[&str] = &["failover", "peer", "bind update", "update request", "pool", "lease in transition"];
 
 impl Isc {
-    /// Starts it in the foreground with a lease file of its own.
+    /// Starts it in the foreground with a lease file of its own, and a clock that is so many seconds ahead.
     #[must_use]
-    pub fn start(lab: &Lab, host: &str, config: &str) -> Self {
+    pub fn start(lab: &Lab, host: &str, config: &str, clock: i32) -> Self {
         let leases = lab.path(&format!("{host}.leases"));
         let file = lab.path(&format!("{host}.conf"));
         std::fs::write(&file, config).expect("configuration");
@@ -56,10 +62,65 @@ impl Isc {
         if !program.exists() {
             std::fs::copy("/usr/sbin/dhcpd", &program).expect("dhcpd of isc-dhcp-server");
         }
-        let mut command = lab.command(host, &program);
+        let mut command = if clock == 0 {
+            lab.command(host, &program)
+        } else {
+            let mut shifted = lab.command(host, "faketime");
+            shifted.args(["-f", &format!("{clock:+}s")]).arg(&program);
+            shifted
+        };
         command.args(["-4", "-f", "-d", "--no-pid", "-cf"]).arg(&file).arg("-lf").arg(&leases).arg("eth0");
         let process = Process::start("dhcpd", command, &lab.path(&format!("{host}.log")));
-        Self { leases, process: Some(process) }
+        Self { host: host.to_owned(), leases, process: Some(process) }
+    }
+
+    /// Says to it by OMAPI what a human at `omshell` would: the lines after `connect`.
+    pub fn omshell(&self, lab: &Lab, lines: &str) -> Result<String, String> {
+        let mut child = lab
+            .command(&self.host, "omshell")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("omshell of isc-dhcp-server: {error}"))?;
+        let text = format!("server 127.0.0.1\nport {OMAPI_PORT}\nconnect\n{lines}\n");
+        let mut input = child.stdin.take().ok_or("no input")?;
+        input.write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+        drop(input);
+        let output = child.wait_with_output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if said.contains("connected") || said.contains("obj:") { Ok(said) } else { Err(said) }
+    }
+
+    /// Puts it into PartnerDown.
+    pub fn partner_down(&self, lab: &Lab) -> Result<String, String> {
+        self.omshell(lab, "new failover-state\nset name = \"fo-peer\"\nopen\nset local-state = 4\nupdate")
+    }
+
+    /// Ends it in the orderly way, which leaves its partner alone.
+    pub fn shutdown(&mut self, lab: &Lab) -> Result<String, String> {
+        let said = self.omshell(lab, "new control\nopen\nset state = 2\nupdate")?;
+        if let Some(process) = self.process.take() {
+            process.ended(15);
+        }
+        Ok(said)
+    }
+
+    /// Removes its lease file. It must not run.
+    ///
+    /// # Panics
+    /// If it runs, or has no lease file.
+    pub fn lose_leases(&self) {
+        assert!(self.process.is_none(), "it runs");
+        std::fs::remove_file(&self.leases).expect("lease file");
+        let _ = std::fs::remove_file(format!("{}~", self.leases.display()));
+    }
+
+    /// Asks it to end, as a service manager does.
+    pub fn stop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop();
+        }
     }
 
     /// Power cut.
@@ -129,6 +190,13 @@ fn detail(lease: &mut Lease, line: &str) {
         lease.hardware = Some(hardware.to_owned());
     } else if let Some(uid) = line.strip_prefix("uid \"").and_then(|rest| rest.strip_suffix('"')) {
         lease.client_id = Some(octets(uid).iter().map(|octet| format!("{octet:02x}")).collect());
+    } else if line == "reserved" {
+        lease.reserved = true;
+    } else if line == "dynamic-bootp" {
+        lease.bootp = true;
+    } else if line == "ends never" {
+        // The largest time that the protocol can say.
+        lease.ends = Some("2038-01-19T03:14:07Z".to_owned());
     } else if let Some(ends) = line.strip_prefix("ends ") {
         // `ends 1 2026/11/23 08:00:00`, in UTC.
         let mut words = ends.split_whitespace().skip(1);

@@ -74,6 +74,20 @@ impl Lab {
         ip(&["-n", &self.namespace("lan"), "link", "set", host, if plugged { "up" } else { "down" }]);
     }
 
+    /// Lets no failover message pass at our server, or all again; clients go on.
+    pub fn cut_link(&self, cut: bool) {
+        let rules = if cut {
+            "table ip cut {
+               chain input { type filter hook input priority 0; tcp dport 647 drop; tcp sport 647 drop; }
+               chain output { type filter hook output priority 0; tcp dport 647 drop; tcp sport 647 drop; }
+             }"
+        } else {
+            "delete table ip cut"
+        };
+        let status = self.command("ours", "nft").arg(rules).status().expect("nft of nftables");
+        assert!(status.success(), "nft {rules}");
+    }
+
     /// A program to run on a host.
     #[must_use]
     pub fn command(&self, host: &str, program: impl AsRef<Path>) -> Command {

@@ -15,6 +15,10 @@ pub struct Lease {
     pub client_id: Option<String>,
     /// Of an active lease: `2026-11-23T08:00:00Z`.
     pub ends: Option<String>,
+    /// Of an active lease: the address is its client's for good.
+    pub reserved: bool,
+    /// Of an active lease: its client speaks BOOTP.
+    pub bootp: bool,
 }
 
 /// All leases of a server.
@@ -33,6 +37,11 @@ impl fmt::Display for Lease {
         write!(out, "{}", self.state)?;
         for part in [&self.hardware, &self.client_id, &self.ends].into_iter().flatten() {
             write!(out, " {part}")?;
+        }
+        for (set, word) in [(self.reserved, "reserved"), (self.bootp, "bootp")] {
+            if set {
+                write!(out, " {word}")?;
+            }
         }
         Ok(())
     }

@@ -2,9 +2,11 @@
 //! failover partners. Needs root, and the Debian packages that `e2e/isc/run` installs.
 
 pub mod client;
+pub mod crowd;
 pub mod isc;
 pub mod lab;
 pub mod lease;
+pub mod message;
 pub mod ours;
 pub mod pair;
 pub mod process;

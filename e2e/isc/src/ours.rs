@@ -77,9 +77,15 @@ impl Ours {
         }
     }
 
+    /// Forces a state, with a human's word for what the server cannot know.
+    pub fn force(&self, state: &str, more: &[&str]) -> Result<String, String> {
+        let words = ["force", "--state", state, "--attest", "--reason", "a test says so"];
+        self.ask(&[&words, more].concat())
+    }
+
     /// `ctl status`.
     pub fn status(&self) -> Result<Value, String> {
-        serde_json::from_str(&self.ask("status")?).map_err(|error| error.to_string())
+        serde_json::from_str(&self.ask(&["status"])?).map_err(|error| error.to_string())
     }
 
     /// Its state.
@@ -89,12 +95,12 @@ impl Ours {
 
     /// `ctl leases`.
     pub fn leases(&self) -> Result<Leases, String> {
-        self.ask("leases")?.lines().map(line).collect()
+        self.ask(&["leases"])?.lines().map(line).collect()
     }
 
-    fn ask(&self, question: &str) -> Result<String, String> {
+    fn ask(&self, question: &[&str]) -> Result<String, String> {
         let mut command = Command::new(binary());
-        let output = command.arg("ctl").arg("--socket").arg(&self.socket).arg(question).output();
+        let output = command.arg("ctl").arg("--socket").arg(&self.socket).args(question).output();
         let output = output.map_err(|error| error.to_string())?;
         if output.status.success() {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -113,6 +119,8 @@ fn line(line: &str) -> Result<(std::net::Ipv4Addr, Lease), String> {
         hardware: text("hardwareAddress"),
         client_id: text("clientId"),
         ends: text("ends"),
+        reserved: value["reserved"] == true,
+        bootp: value["bootp"] == true,
     };
     Ok((address, lease.comparable()))
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use crate::client::Client;
-use crate::isc::Isc;
+use crate::isc::{Isc, OMAPI_PORT};
 use crate::lab::Lab;
 use crate::lease::difference;
 use crate::ours::Ours;
@@ -24,6 +24,128 @@ pub enum Role {
     Secondary,
 }
 
+/// What a pair is like.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Role of our server.
+    pub role: Role,
+    /// The primary's MCLT, in seconds.
+    pub mclt: u32,
+    /// The primary's buckets, 0 to 256.
+    pub split: u16,
+    /// First and last address of the pool.
+    pub pool: (Ipv4Addr, Ipv4Addr),
+    /// Length of a lease.
+    pub lease_seconds: u32,
+    /// By how many seconds the dhcpd's clock is ahead of ours.
+    pub isc_clock: i32,
+    /// Lines for our subnet, indented as it needs.
+    pub our_subnet: String,
+    /// Lines for the dhcpd, outside of its subnet.
+    pub isc_lines: String,
+}
+
+impl Setup {
+    /// Twenty addresses, half for each.
+    #[must_use]
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            mclt: 60,
+            split: 128,
+            pool: (Ipv4Addr::new(10, 50, 0, 100), Ipv4Addr::new(10, 50, 0, 119)),
+            lease_seconds: 600,
+            isc_clock: 0,
+            our_subnet: String::new(),
+            isc_lines: String::new(),
+        }
+    }
+
+    /// The pair as ours is told it.
+    fn manifest(&self) -> String {
+        let pod = |address| format!("{{pod: {{interface: eth0, address: {address}}}}}");
+        let external = |address| format!("{{external: {{address: {address}, port: 647}}}}");
+        let (primary, secondary) = match self.role {
+            Role::Primary => (pod(PRIMARY), external(SECONDARY)),
+            Role::Secondary => (external(PRIMARY), pod(SECONDARY)),
+        };
+        let Self { mclt, split, pool: (first, last), lease_seconds, our_subnet, .. } = self;
+        format!(
+            "apiVersion: dhcpfailover.io/v1alpha1
+kind: DhcpFailoverPair
+metadata: {{name: interop}}
+spec:
+  relationship: fo-peer
+  mcltSeconds: {mclt}
+  loadBalancing: {{split: {split}, maxSeconds: 3}}
+  link: {{security: Plain, port: 647, pollIntervalSeconds: 3, pollTimeoutSeconds: 10}}
+  primary: {primary}
+  secondary: {secondary}
+  subnets:
+    - cidr: 10.50.0.0/16
+      pools: [{{first: {first}, last: {last}}}]
+      leaseSeconds: {lease_seconds}
+      options: {{routers: [10.50.0.1]}}
+{our_subnet}"
+        )
+    }
+
+    /// The pair as a dhcpd in a role is told it.
+    #[must_use]
+    pub fn config(&self, role: Role) -> String {
+        let Self { mclt, split, pool: (first, last), lease_seconds, isc_lines, .. } = self;
+        let (own, peer, primary) = match role {
+            Role::Primary => (PRIMARY, SECONDARY, format!("mclt {mclt}; split {split};")),
+            Role::Secondary => (SECONDARY, PRIMARY, String::new()),
+        };
+        format!(
+            "authoritative;
+default-lease-time {lease_seconds};
+max-lease-time {lease_seconds};
+ping-check false;
+dhcp-cache-threshold 0;
+ddns-update-style none;
+server-id-check true;
+omapi-port {OMAPI_PORT};
+{isc_lines}
+failover peer \"fo-peer\" {{
+  {};
+  address {own}; port 647;
+  peer address {peer}; peer port 647;
+  max-response-delay 10;
+  max-unacked-updates 10;
+  load balance max seconds 3;
+  {primary}
+}}
+subnet 10.50.0.0 netmask 255.255.0.0 {{
+  option routers 10.50.0.1;
+  pool {{
+    failover peer \"fo-peer\";
+    range {first} {last};
+  }}
+}}
+",
+            role.word()
+        )
+    }
+
+    /// Starts both with empty stores.
+    #[must_use]
+    pub fn start(self, label: &str) -> Pair {
+        let mut lab = Lab::new(label);
+        let (ours, isc) = match self.role {
+            Role::Primary => (PRIMARY, SECONDARY),
+            Role::Secondary => (SECONDARY, PRIMARY),
+        };
+        lab.host("ours", Some(&format!("{ours}/16")), None);
+        lab.host("isc", Some(&format!("{isc}/16")), None);
+        let began = Instant::now();
+        let isc = Isc::start(&lab, "isc", &self.config(self.role.other()), self.isc_clock);
+        let ours = Ours::start(&lab, self.role.word(), &self.manifest());
+        Pair { ours, isc, role: self.role, setup: self, lab, began }
+    }
+}
+
 /// Both servers on one LAN. Fields end in this order: processes before their namespaces.
 #[derive(Debug)]
 pub struct Pair {
@@ -35,26 +157,11 @@ pub struct Pair {
     pub role: Role,
     /// The network.
     pub lab: Lab,
+    setup: Setup,
     began: Instant,
 }
 
 impl Pair {
-    /// Starts both with empty stores. `mclt` is the primary's.
-    #[must_use]
-    pub fn start(label: &str, role: Role) -> Self {
-        let mut lab = Lab::new(label);
-        let (ours, isc) = match role {
-            Role::Primary => (PRIMARY, SECONDARY),
-            Role::Secondary => (SECONDARY, PRIMARY),
-        };
-        lab.host("ours", Some(&format!("{ours}/24")), None);
-        lab.host("isc", Some(&format!("{isc}/24")), None);
-        let began = Instant::now();
-        let isc = Isc::start(&lab, "isc", &config(role.other()));
-        let ours = Ours::start(&lab, role.word(), &manifest(role));
-        Self { ours, isc, role, lab, began }
-    }
-
     /// Address of our server.
     #[must_use]
     pub fn our_address(&self) -> Ipv4Addr {
@@ -69,12 +176,27 @@ impl Pair {
 
     /// Starts our server again.
     pub fn start_ours(&mut self) {
-        self.ours = Ours::start(&self.lab, self.role.word(), &manifest(self.role));
+        self.ours = Ours::start(&self.lab, self.role.word(), &self.setup.manifest());
     }
 
     /// Starts the dhcpd again.
     pub fn start_isc(&mut self) {
-        self.isc = Isc::start(&self.lab, "isc", &config(self.role.other()));
+        self.isc = Isc::start(&self.lab, "isc", &self.setup.config(self.role.other()), self.setup.isc_clock);
+    }
+
+    /// Sets the dhcpd's clock for its next start.
+    pub fn set_isc_clock(&mut self, seconds: i32) {
+        self.setup.isc_clock = seconds;
+    }
+
+    /// Removes all that our server, which does not run, has stored. No token says that it is new.
+    ///
+    /// # Panics
+    /// If there is nothing.
+    pub fn lose_our_store(&self) {
+        let data = self.lab.path("ours");
+        std::fs::remove_dir_all(&data).expect("our store");
+        std::fs::create_dir(&data).expect("an empty folder");
     }
 
     /// Waits until both are in Normal and know it of each other.
@@ -117,6 +239,26 @@ impl Pair {
             found => Err(found),
         });
         self.say(&format!("dhcpd in {state}"));
+    }
+
+    /// Clients take a lease and renew it once the other server knows of it, so that it lasts the full time.
+    ///
+    /// # Panics
+    /// If a server does not answer.
+    pub fn take_for_long(&mut self, clients: &mut [Client]) {
+        for client in clients.iter_mut() {
+            self.take(client);
+        }
+        self.until_equal(20);
+        for client in clients {
+            let granter = client.lease.as_ref().map_or(PRIMARY, |lease| lease.server);
+            // A dhcpd may hold its acknowledgements back for 2 s.
+            until("the full time", 10, || match client.renew_at(&self.lab, granter)? {
+                seconds if seconds > self.setup.mclt => Ok(()),
+                seconds => Err(format!("{seconds} s")),
+            });
+        }
+        self.until_equal(20);
     }
 
     /// A client takes a lease.
@@ -170,68 +312,4 @@ impl Role {
     pub fn word(self) -> &'static str {
         if self == Self::Primary { "primary" } else { "secondary" }
     }
-}
-
-/// The pair as ours is told it.
-fn manifest(role: Role) -> String {
-    let pod = |address| format!("{{pod: {{interface: eth0, address: {address}}}}}");
-    let external = |address| format!("{{external: {{address: {address}, port: 647}}}}");
-    let (primary, secondary) = match role {
-        Role::Primary => (pod(PRIMARY), external(SECONDARY)),
-        Role::Secondary => (external(PRIMARY), pod(SECONDARY)),
-    };
-    format!(
-        "apiVersion: dhcpfailover.io/v1alpha1
-kind: DhcpFailoverPair
-metadata: {{name: interop}}
-spec:
-  relationship: fo-peer
-  mcltSeconds: 60
-  loadBalancing: {{split: 128, maxSeconds: 3}}
-  link: {{security: Plain, port: 647, pollIntervalSeconds: 3, pollTimeoutSeconds: 10}}
-  primary: {primary}
-  secondary: {secondary}
-  subnets:
-    - cidr: 10.50.0.0/24
-      pools: [{{first: 10.50.0.100, last: 10.50.0.119}}]
-      leaseSeconds: 600
-      options: {{routers: [10.50.0.1]}}
-"
-    )
-}
-
-/// The pair as a dhcpd is told it.
-#[must_use]
-pub fn config(role: Role) -> String {
-    let (own, peer, primary) = match role {
-        Role::Primary => (PRIMARY, SECONDARY, "mclt 60; split 128;"),
-        Role::Secondary => (SECONDARY, PRIMARY, ""),
-    };
-    format!(
-        "authoritative;
-default-lease-time 600;
-max-lease-time 600;
-ping-check false;
-dhcp-cache-threshold 0;
-ddns-update-style none;
-server-id-check true;
-failover peer \"fo-peer\" {{
-  {};
-  address {own}; port 647;
-  peer address {peer}; peer port 647;
-  max-response-delay 10;
-  max-unacked-updates 10;
-  load balance max seconds 3;
-  {primary}
-}}
-subnet 10.50.0.0 netmask 255.255.255.0 {{
-  option routers 10.50.0.1;
-  pool {{
-    failover peer \"fo-peer\";
-    range 10.50.0.100 10.50.0.119;
-  }}
-}}
-",
-        role.word()
-    )
 }

@@ -51,10 +51,18 @@ impl Process {
     ///
     /// # Panics
     /// If it has not ended after 15 s.
-    pub fn stop(mut self) {
+    pub fn stop(self) {
         let id = self.child.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &id]).status();
-        crate::until(&format!("the end of {}", self.name), 15, || match self.child.try_wait() {
+        self.ended(15);
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn ended(mut self, seconds: u64) {
+        crate::until(&format!("the end of {}", self.name), seconds, || match self.child.try_wait() {
             Ok(Some(_)) => Ok(()),
             _ => Err("still running".to_owned()),
         });

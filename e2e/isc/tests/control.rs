@@ -6,7 +6,7 @@ use std::time::Duration;
 use interop::client::Client;
 use interop::isc::Isc;
 use interop::lab::Lab;
-use interop::pair::{PRIMARY, Role, SECONDARY, config};
+use interop::pair::{PRIMARY, Role, SECONDARY, Setup};
 use interop::until;
 
 fn until_both(primary: &Isc, secondary: &Isc, state: &str) {
@@ -19,10 +19,10 @@ fn until_both(primary: &Isc, secondary: &Isc, state: &str) {
 #[test]
 fn two_dhcpd_have_nothing_to_complain_of() {
     let mut lab = Lab::new("control");
-    lab.host("one", Some(&format!("{PRIMARY}/24")), None);
-    lab.host("two", Some(&format!("{SECONDARY}/24")), None);
-    let mut primary = Isc::start(&lab, "one", &config(Role::Primary));
-    let mut secondary = Isc::start(&lab, "two", &config(Role::Secondary));
+    lab.host("one", Some(&format!("{PRIMARY}/16")), None);
+    lab.host("two", Some(&format!("{SECONDARY}/16")), None);
+    let mut primary = Isc::start(&lab, "one", &Setup::new(Role::Primary).config(Role::Primary), 0);
+    let mut secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
     until_both(&primary, &secondary, "normal");
     sleep(Duration::from_secs(5));
     let mut clients = [Client::new(&mut lab, 1), Client::new(&mut lab, 5)];
@@ -43,9 +43,9 @@ fn two_dhcpd_have_nothing_to_complain_of() {
             .renew_at(&lab, if again { SECONDARY } else { PRIMARY })
             .unwrap_or_else(|why| panic!("{why}"));
         if again {
-            primary = Isc::start(&lab, "one", &config(Role::Primary));
+            primary = Isc::start(&lab, "one", &Setup::new(Role::Primary).config(Role::Primary), 0);
         } else {
-            secondary = Isc::start(&lab, "two", &config(Role::Secondary));
+            secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
         }
         sleep(Duration::from_secs(2));
         until_both(&primary, &secondary, "normal");

@@ -1,4 +1,4 @@
-//! Our server and Debian's dhcpd as partners, in both roles.
+//! First contact, leases, ends of leases, and servers that go and come back.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -7,44 +7,9 @@ use interop::client::Client;
 use interop::pair::{PRIMARY, Pair, Role, SECONDARY};
 use interop::until;
 
-/// Each story for both roles of ours.
-macro_rules! both_roles {
-    ($($story:ident),+ $(,)?) => {
-        mod ours_is_primary {
-            $(#[test] fn $story() { super::$story(super::Role::Primary); })+
-        }
-        mod ours_is_secondary {
-            $(#[test] fn $story() { super::$story(super::Role::Secondary); })+
-        }
-    };
-}
+use crate::{RETURN, SYNC, in_normal};
 
-both_roles!(
-    first_contact_splits_the_pool,
-    leases_reach_the_other_server,
-    our_server_is_killed_and_returns,
-    the_dhcpd_is_killed_and_returns,
-    a_cable_is_pulled_for_40_seconds,
-    leases_end_by_time,
-    leases_end_while_a_cable_is_pulled,
-    our_server_stops_for_a_moment,
-);
-
-/// First contact of two empty servers may take the MCLT.
-const FIRST_CONTACT: u64 = 110;
-/// From the return of a server to Normal.
-const RETURN: u64 = 60;
-/// From Normal to equal databases.
-const SYNC: u64 = 20;
-
-fn in_normal(label: &str, role: Role) -> Pair {
-    let mut pair = Pair::start(label, role);
-    pair.until_normal(FIRST_CONTACT);
-    pair.until_equal(SYNC);
-    pair
-}
-
-fn first_contact_splits_the_pool(role: Role) {
+pub(crate) fn first_contact_splits_the_pool(role: Role) {
     let mut pair = in_normal("contact", role);
     until("half of the pool for each", SYNC, || match pair.split()? {
         (10, 10) => Ok(()),
@@ -57,7 +22,7 @@ fn first_contact_splits_the_pool(role: Role) {
     pair.assert_isc_content();
 }
 
-fn leases_reach_the_other_server(role: Role) {
+pub(crate) fn leases_reach_the_other_server(role: Role) {
     let mut pair = in_normal("leases", role);
     let mut clients: Vec<Client> =
         [1, 3, 4, 5, 7, 8].into_iter().map(|number| Client::new(&mut pair.lab, number)).collect();
@@ -112,7 +77,7 @@ fn leases_reach_the_other_server(role: Role) {
     pair.assert_isc_content();
 }
 
-fn our_server_is_killed_and_returns(role: Role) {
+pub(crate) fn our_server_is_killed_and_returns(role: Role) {
     let mut pair = in_normal("killed-ours", role);
     let (mut one, mut two) = (Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5));
     pair.take(&mut one);
@@ -133,7 +98,7 @@ fn our_server_is_killed_and_returns(role: Role) {
     pair.assert_isc_content();
 }
 
-fn the_dhcpd_is_killed_and_returns(role: Role) {
+pub(crate) fn the_dhcpd_is_killed_and_returns(role: Role) {
     let mut pair = in_normal("killed-isc", role);
     let (mut one, mut two) = (Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5));
     pair.take(&mut one);
@@ -154,7 +119,7 @@ fn the_dhcpd_is_killed_and_returns(role: Role) {
     pair.assert_isc_content();
 }
 
-fn a_cable_is_pulled_for_40_seconds(role: Role) {
+pub(crate) fn a_cable_is_pulled_for_40_seconds(role: Role) {
     let mut pair = in_normal("cable", role);
     let (mut one, mut two) = (Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5));
     pair.take(&mut one);
@@ -191,7 +156,7 @@ fn until_ended(pair: &Pair) {
     pair.say("no lease left");
 }
 
-fn leases_end_by_time(role: Role) {
+pub(crate) fn leases_end_by_time(role: Role) {
     let mut pair = in_normal("ends", role);
     let mut clients: Vec<Client> =
         [1, 3, 5, 7].into_iter().map(|number| Client::new(&mut pair.lab, number)).collect();
@@ -216,7 +181,7 @@ fn leases_end_by_time(role: Role) {
     pair.assert_isc_content();
 }
 
-fn leases_end_while_a_cable_is_pulled(role: Role) {
+pub(crate) fn leases_end_while_a_cable_is_pulled(role: Role) {
     let mut pair = in_normal("ends-cable", role);
     let mut clients: Vec<Client> =
         [1, 3, 5, 7].into_iter().map(|number| Client::new(&mut pair.lab, number)).collect();
@@ -240,7 +205,7 @@ fn leases_end_while_a_cable_is_pulled(role: Role) {
     pair.assert_isc_content();
 }
 
-fn our_server_stops_for_a_moment(role: Role) {
+pub(crate) fn our_server_stops_for_a_moment(role: Role) {
     let mut pair = in_normal("stops", role);
     let mut client = Client::new(&mut pair.lab, 1);
     pair.take(&mut client);
@@ -251,6 +216,21 @@ fn our_server_stops_for_a_moment(role: Role) {
     pair.until_normal(RETURN);
     pair.until_equal(SYNC);
     client.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+pub(crate) fn the_dhcpd_stops_for_a_moment(role: Role) {
+    let mut pair = in_normal("stops-isc", role);
+    let mut client = Client::new(&mut pair.lab, 5);
+    pair.take(&mut client);
+    pair.until_equal(SYNC);
+    pair.isc.stop();
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.start_isc();
+    pair.until_normal(RETURN);
+    pair.until_equal(SYNC);
+    client.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.until_equal(SYNC);
     pair.assert_isc_content();
 }

@@ -1,0 +1,60 @@
+//! Clocks that do not agree.
+
+use interop::client::Client;
+use interop::pair::Role;
+use interop::until;
+
+use crate::{RETURN, SYNC, in_normal};
+
+pub(crate) fn a_dhcpd_whose_clock_is_40_seconds_ahead_is_a_good_partner(role: Role) {
+    let mut pair = in_normal("clock-40", role);
+    pair.isc.kill();
+    pair.set_isc_clock(40);
+    pair.start_isc();
+    pair.until_normal(RETURN);
+    let mut clients = [Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5)];
+    pair.take_for_long(&mut clients);
+    for server in [pair.our_address(), pair.isc_address()] {
+        for client in &clients {
+            client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+        }
+    }
+    pair.until_equal(SYNC);
+    pair.until_normal(1);
+    pair.assert_isc_content();
+}
+
+pub(crate) fn a_dhcpd_whose_clock_is_70_seconds_ahead_is_refused_until_it_is_set(role: Role) {
+    let mut pair = in_normal("clock-70", role);
+    let mut clients = [Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5)];
+    pair.take_for_long(&mut clients);
+    pair.isc.kill();
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.set_isc_clock(70);
+    pair.start_isc();
+    until("ours says that the clocks differ", RETURN, || {
+        let log = pair.ours.log();
+        if log.contains("differ by 70 s") || log.contains("differ by 69 s") {
+            Ok(())
+        } else {
+            Err(tail(&log))
+        }
+    });
+    // Each serves its own clients meanwhile; a dhcpd waits a moment for its partner first.
+    pair.until_isc("communications-interrupted", 30);
+    for server in [pair.our_address(), pair.isc_address()] {
+        for client in &clients {
+            client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+        }
+    }
+    pair.until_ours("CommunicationsInterrupted", 1);
+    pair.isc.kill();
+    pair.set_isc_clock(0);
+    pair.start_isc();
+    pair.until_normal(2 * RETURN);
+    pair.until_equal(SYNC);
+}
+
+fn tail(log: &str) -> String {
+    interop::process::tail(log, 5)
+}

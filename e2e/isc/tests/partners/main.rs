@@ -1,0 +1,77 @@
+//! Our server and Debian's dhcpd as partners, in both roles.
+
+mod basics;
+mod clocks;
+mod crowds;
+mod lost;
+mod partner_down;
+mod pools;
+
+use interop::pair::{Pair, Role, Setup};
+
+/// Each story for both roles of ours.
+macro_rules! both_roles {
+    ($($module:ident: $($story:ident),+;)+) => {
+        mod ours_is_primary {
+            $($(#[test] fn $story() { crate::$module::$story(interop::pair::Role::Primary); })+)+
+        }
+        mod ours_is_secondary {
+            $($(#[test] fn $story() { crate::$module::$story(interop::pair::Role::Secondary); })+)+
+        }
+    };
+}
+
+both_roles!(
+    basics:
+        first_contact_splits_the_pool,
+        leases_reach_the_other_server,
+        our_server_is_killed_and_returns,
+        the_dhcpd_is_killed_and_returns,
+        the_dhcpd_stops_for_a_moment,
+        a_cable_is_pulled_for_40_seconds,
+        leases_end_by_time,
+        leases_end_while_a_cable_is_pulled,
+        our_server_stops_for_a_moment;
+    clocks:
+        a_dhcpd_whose_clock_is_40_seconds_ahead_is_a_good_partner,
+        a_dhcpd_whose_clock_is_70_seconds_ahead_is_refused_until_it_is_set;
+    crowds:
+        two_hundred_leases_are_made_renewed_and_given_up_at_either,
+        five_thousand_updates_of_ours_are_sent_after_a_cut,
+        five_thousand_updates_of_the_dhcpd_arrive_after_a_cut;
+    lost:
+        the_dhcpd_loses_its_lease_file,
+        our_server_loses_its_store;
+    partner_down:
+        ours_takes_over_from_a_dead_dhcpd,
+        the_dhcpd_takes_over_from_ours,
+        ours_is_shut_down,
+        the_dhcpd_is_shut_down,
+        both_were_in_partner_down;
+    pools:
+        all_addresses_are_leased_and_come_back,
+        a_reserved_address_stays_its_clients,
+        split_0_leaves_all_clients_to_the_secondary,
+        split_64_leaves_each_client_to_one_server,
+        split_256_leaves_all_clients_to_the_primary;
+);
+
+/// First contact of two empty servers may take the MCLT.
+const FIRST_CONTACT: u64 = 110;
+/// From the return of a server to Normal.
+const RETURN: u64 = 60;
+/// The same, if the MCLT has to pass.
+const RETURN_AFTER_MCLT: u64 = 150;
+/// From Normal to equal databases.
+const SYNC: u64 = 20;
+
+fn in_normal(label: &str, role: Role) -> Pair {
+    met(Setup::new(role).start(label))
+}
+
+/// Waits for the first Normal.
+fn met(mut pair: Pair) -> Pair {
+    pair.until_normal(FIRST_CONTACT);
+    pair.until_equal(SYNC);
+    pair
+}

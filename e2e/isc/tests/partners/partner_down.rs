@@ -1,0 +1,141 @@
+//! One of the servers, or both, in PartnerDown.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use interop::client::Client;
+use interop::crowd::Crowd;
+use interop::pair::{Pair, Role};
+use interop::until;
+
+use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, in_normal};
+
+/// The MCLT of all these pairs, and a little.
+const MCLT: Duration = Duration::from_secs(62);
+/// Addresses of the pool.
+const POOL: usize = 20;
+
+/// Two clients, one of each server, have leases that both know.
+fn with_leases(label: &str, role: Role) -> (Pair, [Client; 2]) {
+    let mut pair = in_normal(label, role);
+    let mut clients = [Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5)];
+    pair.take_for_long(&mut clients);
+    (pair, clients)
+}
+
+pub(crate) fn ours_takes_over_from_a_dead_dhcpd(role: Role) {
+    let (mut pair, clients) = with_leases("takes-over", role);
+    pair.isc.kill();
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.ours.force("PartnerDown", &[]).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_ours("PartnerDown", 5);
+    let mut crowd = Crowd::new(&mut pair.lab);
+    let ours = pair.our_address();
+    let own = crowd.take(&pair.lab, 1, 25, &[ours]).unwrap_or_else(|why| panic!("{why}"));
+    pair.say(&format!("{own} more clients have addresses of our own"));
+    assert!((8..=10).contains(&own), "{own}");
+    sleep(MCLT);
+    let taken = crowd.take(&pair.lab, 100, 25, &[ours]).unwrap_or_else(|why| panic!("{why}"));
+    pair.say(&format!("{taken} more have addresses of the dhcpd's, after the MCLT"));
+    assert_eq!(own + taken + clients.len(), POOL);
+    for client in &clients {
+        client.renew_at(&pair.lab, ours).unwrap_or_else(|why| panic!("{why}"));
+    }
+    pair.start_isc();
+    pair.until_normal(RETURN_AFTER_MCLT);
+    pair.until_equal(SYNC);
+    for client in &clients {
+        client.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    }
+    let renewed = crowd.renew(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(renewed, own + taken);
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+pub(crate) fn the_dhcpd_takes_over_from_ours(role: Role) {
+    let (mut pair, clients) = with_leases("taken-over", role);
+    pair.ours.kill();
+    pair.until_isc("communications-interrupted", 30);
+    pair.isc.partner_down(&pair.lab).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_isc("partner-down", 5);
+    sleep(MCLT);
+    let mut crowd = Crowd::new(&mut pair.lab);
+    let theirs = pair.isc_address();
+    let taken = crowd.take(&pair.lab, 1, 25, &[theirs]).unwrap_or_else(|why| panic!("{why}"));
+    pair.say(&format!("{taken} more clients have addresses, ours among them"));
+    assert!(taken > 10, "{taken}");
+    pair.start_ours();
+    pair.until_normal(RETURN_AFTER_MCLT);
+    pair.until_equal(SYNC);
+    for client in &clients {
+        client.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    }
+    let renewed = crowd.renew(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(renewed, taken);
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+pub(crate) fn ours_is_shut_down(role: Role) {
+    let (mut pair, clients) = with_leases("shut-down", role);
+    pair.ours.force("Shutdown", &[]).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_isc("partner-down", 10);
+    clients[0].renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.ours.kill();
+    pair.start_ours();
+    pair.until_normal(RETURN_AFTER_MCLT);
+    pair.until_equal(SYNC);
+    for client in &clients {
+        client.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    }
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+pub(crate) fn the_dhcpd_is_shut_down(role: Role) {
+    let (mut pair, clients) = with_leases("omshell", role);
+    pair.isc.shutdown(&pair.lab).unwrap_or_else(|why| panic!("{why}"));
+    // It closes the connection before it could say so, and remembers that it has to recover.
+    pair.until_ours("CommunicationsInterrupted", 30);
+    clients[0].renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.start_isc();
+    pair.until_normal(RETURN_AFTER_MCLT);
+    pair.until_equal(SYNC);
+    for client in &clients {
+        client.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    }
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+pub(crate) fn both_were_in_partner_down(role: Role) {
+    let (mut pair, clients) = with_leases("both-down", role);
+    pair.lab.cut_link(true);
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.until_isc("communications-interrupted", 30);
+    pair.ours.force("PartnerDown", &[]).unwrap_or_else(|why| panic!("{why}"));
+    pair.isc.partner_down(&pair.lab).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_ours("PartnerDown", 5);
+    pair.until_isc("partner-down", 5);
+    let mut crowd = Crowd::new(&mut pair.lab);
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+    let at_ours = crowd.take(&pair.lab, 1, 4, &[ours]).unwrap_or_else(|why| panic!("{why}"));
+    let at_theirs = crowd.take(&pair.lab, 11, 4, &[theirs]).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!((at_ours, at_theirs), (4, 4));
+    clients[0].renew_at(&pair.lab, ours).unwrap_or_else(|why| panic!("{why}"));
+    clients[1].renew_at(&pair.lab, theirs).unwrap_or_else(|why| panic!("{why}"));
+    pair.lab.cut_link(false);
+    pair.say("the link is whole again");
+    until("a word of the conflict in the dhcpd's log", RETURN, || {
+        if pair.isc.log().contains("potential-conflict") { Ok(()) } else { Err("none".to_owned()) }
+    });
+    pair.until_normal(RETURN_AFTER_MCLT);
+    pair.until_equal(SYNC);
+    for server in [ours, theirs] {
+        let renewed = crowd.renew(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(renewed, 8, "{server} renews what either granted");
+    }
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}

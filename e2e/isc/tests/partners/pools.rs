@@ -1,0 +1,113 @@
+//! Who gives which address to whom.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use interop::client::Client;
+use interop::crowd::Crowd;
+use interop::pair::{PRIMARY, Role, SECONDARY, Setup};
+use interop::until;
+
+use crate::{SYNC, in_normal, met};
+
+pub(crate) fn all_addresses_are_leased_and_come_back(role: Role) {
+    let mut pair = in_normal("exhausted", role);
+    let mut crowd = Crowd::new(&mut pair.lab);
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+    // A server whose half is used up tells the other's clients to wait until they ask with patience, and asks
+    // its partner for more.
+    until("all 20 addresses leased", 120, || {
+        let from = 1 + 100 * crowd.leases.len() as u32;
+        crowd.take(&pair.lab, from, 5, &[ours, theirs])?;
+        match crowd.leases.len() {
+            20 => Ok(()),
+            count => Err(format!("{count}, {:?}", pair.split())),
+        }
+    });
+    pair.say("all 20 leased");
+    pair.until_equal(SYNC);
+    let more = crowd.take(&pair.lab, 5000, 3, &[ours, theirs]).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(more, 0, "an address was given twice");
+    sleep(Duration::from_secs(3));
+    for server in [ours, theirs] {
+        crowd.give_up(&pair.lab, "release", server, 8).unwrap_or_else(|why| panic!("{why}"));
+    }
+    until("16 addresses free, and shared", 90, || match pair.split()? {
+        (free, backup) if free + backup == 16 && free.abs_diff(backup) <= 6 => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    pair.until_equal(SYNC);
+    let again = crowd.take(&pair.lab, 6000, 8, &[ours, theirs]).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(again, 8);
+    pair.until_equal(SYNC);
+    pair.until_normal(1);
+    pair.assert_isc_content();
+}
+
+pub(crate) fn a_reserved_address_stays_its_clients(role: Role) {
+    let reserved = Ipv4Addr::new(10, 50, 0, 105);
+    let our_subnet =
+        format!("      reservations: [{{address: {reserved}, hardwareAddress: 02:00:00:00:00:05}}]\n");
+    let isc_lines = format!("host five {{ hardware ethernet 02:00:00:00:00:05; fixed-address {reserved}; }}");
+    let mut pair = Setup { our_subnet, isc_lines, ..Setup::new(role) }.start("reserved");
+    pair.until_normal(crate::FIRST_CONTACT);
+    let mut client = Client::new(&mut pair.lab, 5);
+    pair.take(&mut client);
+    assert_eq!(client.lease.as_ref().map(|lease| lease.address), Some(reserved));
+    let mut crowd = Crowd::new(&mut pair.lab);
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+    until("all other addresses leased", 120, || {
+        let from = 1 + 100 * crowd.leases.len() as u32;
+        crowd.take(&pair.lab, from, 5, &[ours, theirs])?;
+        if crowd.leases.len() >= 19 { Ok(()) } else { Err(format!("{}", crowd.leases.len())) }
+    });
+    assert!(
+        crowd.leases.values().all(|lease| lease.address != reserved),
+        "a reserved address was given away"
+    );
+    for server in [ours, theirs] {
+        client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+    }
+    pair.until_normal(1);
+    pair.until_equal(SYNC);
+    pair.isc.assert_alive();
+}
+
+pub(crate) fn split_0_leaves_all_clients_to_the_secondary(role: Role) {
+    let (primary, secondary) = offers(role, 0);
+    assert_eq!((primary, secondary), (0, ASKED));
+}
+
+pub(crate) fn split_64_leaves_each_client_to_one_server(role: Role) {
+    let (primary, secondary) = offers(role, 64);
+    assert!((10..=40).contains(&primary), "{primary} of {ASKED} clients are the primary's, {secondary} not");
+}
+
+pub(crate) fn split_256_leaves_all_clients_to_the_primary(role: Role) {
+    let (primary, secondary) = offers(role, 256);
+    assert_eq!((primary, secondary), (ASKED, 0));
+}
+
+const ASKED: usize = 80;
+
+/// Who offers an address to whom, at a split; each client hears of exactly one server.
+fn offers(role: Role, split: u16) -> (usize, usize) {
+    let pool = (Ipv4Addr::new(10, 50, 1, 0), Ipv4Addr::new(10, 50, 2, 143));
+    let mut pair = met(Setup { pool, split, ..Setup::new(role) }.start(&format!("split-{split}")));
+    let crowd = Crowd::new(&mut pair.lab);
+    let offers = crowd
+        .discover(&pair.lab, 1, ASKED as u32, &[PRIMARY, SECONDARY])
+        .unwrap_or_else(|why| panic!("{why}"));
+    let mut servers: BTreeMap<u32, Vec<Ipv4Addr>> = BTreeMap::new();
+    for (client, server) in offers {
+        servers.entry(client).or_default().push(server);
+    }
+    let of = |server| servers.values().filter(|found| **found == [server]).count();
+    let (primary, secondary) = (of(PRIMARY), of(SECONDARY));
+    pair.say(&format!("split {split}: {primary} clients are the primary's, {secondary} the secondary's"));
+    assert_eq!(primary + secondary, ASKED, "{servers:?}");
+    pair.assert_isc_content();
+    (primary, secondary)
+}
