@@ -161,3 +161,25 @@ fn seed_80326_a_stop_of_a_silent_server_ends_no_service() {
 fn seed_96306_abandoned_here_and_leased_there() {
     holds_with_all_faults(96306);
 }
+
+/// Both servers were restarted twice while they did not hear each other. The operator had confirmed the first start,
+/// and what it saw of that one was more than that start had loaded, so the second looked like a restored backup: both
+/// gave their leases up (`Record::unseen`).
+#[test]
+fn seed_518926_the_operator_saw_more_than_an_earlier_start_had_loaded() {
+    holds_with_all_faults(518_926);
+}
+
+/// Both stores were lost, and leases were made shorter before the servers met: they waited for the new length only
+/// (`Endpoint::leases_last`).
+#[test]
+fn seed_500593_leases_of_a_longer_policy_are_waited_for() {
+    holds_with_all_faults(500_593);
+}
+
+/// A client came back for its expired lease in the last moment of a server that then lost its volume; the survivor
+/// waited for what had been promised before that only (`binding::amnesia_hold`).
+#[test]
+fn seed_567393_the_last_moment_of_a_lost_server_counts() {
+    holds_with_all_faults(567_393);
+}

@@ -36,6 +36,8 @@ pub(crate) struct Exchange {
     early: Vec<(u32, BindingUpdate)>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
     pub(crate) amnesia: bool,
+    /// Since when the partner's data are lost, by its own word.
+    pub(crate) partner_lost_since: Option<UnixTime>,
 }
 
 #[derive(Debug)]

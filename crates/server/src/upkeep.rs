@@ -75,8 +75,9 @@ impl Server {
     /// leases are held as long as it may have renewed them (§8).
     pub(crate) fn hold_for_amnesia(&mut self, now: Now) {
         let mclt = self.max_lead.for_waits();
+        let lost_at = self.exchange.partner_lost_since.unwrap_or(now.wall);
         self.rewrite(|lease| {
-            let held = binding::amnesia_hold(lease, mclt);
+            let held = binding::amnesia_hold(lease, lost_at, mclt);
             let held = binding::revive_for_amnesia(&held, now.wall).unwrap_or(held);
             binding::partner_lost_data(&held)
         });

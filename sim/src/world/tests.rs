@@ -94,9 +94,16 @@ fn i2_bites_when_a_grant_leads_by_more_than_the_partner_waits() {
 fn i2_bites_when_a_server_enters_normal_with_a_lease_that_the_partner_does_not_know() {
     let mut world = healthy();
     assert_eq!(world.checker.in_normal(world.time, &world.nodes, PRIMARY), Ok(()));
-    let (mut lease, _) = some_lease(&world, PRIMARY);
+    let (mut lease, client) = some_lease(&world, PRIMARY);
+    let address = lease.address;
     lease.held_until = lease.held_until + Seconds(100_000);
-    world.nodes[PRIMARY].durable.insert(lease.address, lease);
+    world.nodes[PRIMARY].durable.insert(address, lease);
+    assert_eq!(
+        world.checker.in_normal(world.time, &world.nodes, PRIMARY),
+        Ok(()),
+        "no client believes in it"
+    );
+    bites(acknowledge(&mut world, PRIMARY, client, address, 100_000), "I2");
     bites(world.checker.in_normal(world.time, &world.nodes, PRIMARY).err(), "I2");
 }
 

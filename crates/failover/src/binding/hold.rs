@@ -40,15 +40,16 @@ pub fn leased_although_abandoned(mine: &Lease, update: &BindingUpdate, mclt: Sec
 }
 
 /// When either side sent or answered UPDREQALL for lost data (§8): the lost server may have renewed up to
-/// the MCLT beyond the last potential, and its partner's acknowledgements prove nothing about that.
+/// the MCLT beyond the last potential, or beyond its last moment, `lost_at` at the latest, and its partner's
+/// acknowledgements prove nothing about that.
 ///
 /// Holds until [`expire`](super::expire) and until an update that ends the lease is accepted. As secondary
 /// of an ISC primary send UPDREQ at [`Lease::hold_until`], so that it repeats what was rejected.
 #[must_use]
-pub fn amnesia_hold(lease: &Lease, mclt: Seconds) -> Lease {
+pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
     let hold_until = match lease.status {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
-            lease.hold_until.max(lease.latest_promise() + mclt)
+            lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
         Status::Free | Status::Backup => lease.hold_until,
     };

@@ -113,6 +113,7 @@ impl Server {
                 if never_knew_partner {
                     self.endpoint.partner_never_knew_us();
                 }
+                self.exchange.partner_lost_since = data_lost_since;
                 let context = self.context(now);
                 let longest = self.config.longest_lease();
                 let held = self.endpoint.hold(now.wall);

@@ -276,8 +276,14 @@ fn with_lost_data_any_active_replaces_ours() {
 #[test]
 fn an_amnesia_hold_outlasts_the_lease_by_the_largest_promise_and_the_mclt() {
     let lease = Lease { received_potential_max: t(10_000), ..mine(Status::Active) };
-    let held = amnesia_hold(&lease, M);
+    let held = amnesia_hold(&lease, t(9000), M);
     assert_eq!(held.hold_until, t(13_600));
+    let late = amnesia_hold(&lease, t(11_000), M);
+    assert_eq!(
+        late.hold_until,
+        t(14_600),
+        "the client may have come back for its old address in the last moment"
+    );
     let mut ctx = ctx(Role::Secondary, Dialect::Isc);
     for (now, expected) in [(10_001, Some(15)), (13_600, Some(15)), (13_601, None)] {
         ctx.now = t(now);
