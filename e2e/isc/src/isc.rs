@@ -44,6 +44,8 @@ const USUAL: &[&str] = &[
     "peer holds all free leases",
     "load balance to peer ",
     "lease in transition state ",
+    // A secondary that asked for addresses and got some (`POOLRESP-12` of the recorded messages).
+    "pool response: ",
 ];
 
 /// Words by which a line is known to be about failover.

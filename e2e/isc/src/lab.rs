@@ -76,6 +76,11 @@ impl Lab {
 
     /// Lets no failover message pass at our server, or all again; clients go on.
     pub fn cut_link(&self, cut: bool) {
+        self.cut_link_at("ours", cut);
+    }
+
+    /// The same at another host.
+    pub fn cut_link_at(&self, host: &str, cut: bool) {
         let rules = if cut {
             "table ip cut {
                chain input { type filter hook input priority 0; tcp dport 647 drop; tcp sport 647 drop; }
@@ -84,7 +89,7 @@ impl Lab {
         } else {
             "delete table ip cut"
         };
-        let status = self.command("ours", "nft").arg(rules).status().expect("nft of nftables");
+        let status = self.command(host, "nft").arg(rules).status().expect("nft of nftables");
         assert!(status.success(), "nft {rules}");
     }
 

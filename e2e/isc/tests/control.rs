@@ -4,6 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use interop::client::Client;
+use interop::crowd::Crowd;
 use interop::isc::Isc;
 use interop::lab::Lab;
 use interop::pair::{PRIMARY, Role, SECONDARY, Setup};
@@ -58,4 +59,54 @@ fn two_dhcpd_have_nothing_to_complain_of() {
     sleep(Duration::from_secs(5));
     let complaints = [primary.complaints(), secondary.complaints()].concat();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// What ours go through with a dhcpd in `partners`: an exhausted pool, one of them in PartnerDown, and both.
+#[test]
+fn two_dhcpd_say_no_more_when_addresses_run_out_and_when_one_is_let_go() {
+    let mut lab = Lab::new("control-down");
+    lab.host("one", Some(&format!("{PRIMARY}/16")), None);
+    lab.host("two", Some(&format!("{SECONDARY}/16")), None);
+    let primary = Isc::start(&lab, "one", &Setup::new(Role::Primary).config(Role::Primary), 0);
+    let mut secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
+    until_both(&primary, &secondary, "normal");
+    let mut crowd = Crowd::new(&mut lab);
+    let take = |crowd: &mut Crowd, lab: &Lab, first, server: &[std::net::Ipv4Addr]| {
+        crowd.take(lab, first, 12, server).unwrap_or_else(|why| panic!("{why}"));
+    };
+    // Half of them are the primary's, which does not hear them.
+    take(&mut crowd, &lab, 1, &[SECONDARY]);
+    take(&mut crowd, &lab, 21, &[SECONDARY]);
+    for first in [101, 201] {
+        take(&mut crowd, &lab, first, &[PRIMARY, SECONDARY]);
+    }
+    sleep(Duration::from_secs(3));
+    crowd.give_up(&lab, "release", PRIMARY, 6).unwrap_or_else(|why| panic!("{why}"));
+    crowd.give_up(&lab, "decline", SECONDARY, 2).unwrap_or_else(|why| panic!("{why}"));
+    sleep(Duration::from_secs(3));
+    secondary.kill();
+    until_one(&primary, "communications-interrupted");
+    primary.partner_down(&lab).unwrap_or_else(|why| panic!("{why}"));
+    take(&mut crowd, &lab, 301, &[PRIMARY]);
+    secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
+    until_both(&primary, &secondary, "normal");
+    lab.cut_link_at("two", true);
+    for server in [&primary, &secondary] {
+        until_one(server, "communications-interrupted");
+        server.partner_down(&lab).unwrap_or_else(|why| panic!("{why}"));
+    }
+    take(&mut crowd, &lab, 401, &[PRIMARY]);
+    take(&mut crowd, &lab, 501, &[SECONDARY]);
+    lab.cut_link_at("two", false);
+    until_both(&primary, &secondary, "normal");
+    sleep(Duration::from_secs(5));
+    let complaints = [primary.complaints(), secondary.complaints()].concat();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+fn until_one(server: &Isc, state: &str) {
+    until(state, 60, || match server.states()?.0 {
+        found if found == state => Ok(()),
+        found => Err(found),
+    });
 }

@@ -47,7 +47,8 @@ both_roles!(
         the_dhcpd_takes_over_from_ours,
         ours_is_shut_down,
         the_dhcpd_is_shut_down,
-        both_were_in_partner_down;
+        both_were_in_partner_down,
+        both_gave_out_the_same_addresses;
     pools:
         all_addresses_are_leased_and_come_back,
         a_reserved_address_stays_its_clients,

@@ -139,3 +139,30 @@ pub(crate) fn both_were_in_partner_down(role: Role) {
     pair.until_equal(SYNC);
     pair.assert_isc_content();
 }
+
+/// The worst that two lone servers can do: for long enough alone, each gives out the other's addresses too.
+pub(crate) fn both_gave_out_the_same_addresses(role: Role) {
+    let (mut pair, _) = with_leases("same-addresses", role);
+    pair.lab.cut_link(true);
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.until_isc("communications-interrupted", 30);
+    pair.ours.force("PartnerDown", &[]).unwrap_or_else(|why| panic!("{why}"));
+    pair.isc.partner_down(&pair.lab).unwrap_or_else(|why| panic!("{why}"));
+    sleep(MCLT);
+    let mut crowd = Crowd::new(&mut pair.lab);
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+    let at_ours = crowd.take(&pair.lab, 1, 18, &[ours]).unwrap_or_else(|why| panic!("{why}"));
+    let at_theirs = crowd.take(&pair.lab, 101, 18, &[theirs]).unwrap_or_else(|why| panic!("{why}"));
+    pair.say(&format!(
+        "{at_ours} clients have addresses from ours, {at_theirs} the same ones from the dhcpd"
+    ));
+    assert_eq!((at_ours, at_theirs), (18, 18));
+    pair.lab.cut_link(false);
+    pair.until_normal(RETURN_AFTER_MCLT);
+    pair.until_equal(SYNC);
+    // Of each address one client stays; the server that it has not asked yet knows it as well.
+    let leases = pair.ours.leases().unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(leases.values().filter(|lease| lease.state == "active").count(), POOL);
+    pair.isc.assert_alive();
+    pair.until_normal(1);
+}
