@@ -1,0 +1,433 @@
+//! One whole server, its disk, and a partner that says what a test wants it to say, in octets.
+
+use std::net::Ipv4Addr;
+
+use api::config::PairConfig;
+use api::identity::{Lsn, Role, State, StoreStamp};
+use api::pair::PairManifest;
+use api::status::BootstrapToken;
+use api::time::{Mono, Now, Seconds, UnixTime};
+use failover::wire::{
+    self, BindingAck, BindingUpdate, Connect, ConnectAck, Decoded, Dialect, Extension, Frame, FrameReader,
+    Message, StateMessage, VENDOR_CLASS,
+};
+use leases::lease::{Flags, Status};
+use leases::log::Entry;
+use server::{
+    Answer, Boot, Caller, Command, CommandId, ConnId, LinkEvent, LinkOrder, ReplyBuf, RxMeta, Server,
+};
+
+pub(crate) const MCLT: u32 = 60;
+const BASE: u32 = 1_800_000_000;
+const STEP_MILLIS: u64 = 100;
+
+/// Whose manners the partner has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Manners {
+    Own,
+    Isc,
+}
+
+/// The server and its partner.
+pub(crate) struct Bench {
+    pub(crate) server: Server,
+    pub(crate) role: Role,
+    manners: Manners,
+    entries: Vec<Entry>,
+    loaded: StoreStamp,
+    millis: u64,
+    pub(crate) conn: Option<ConnId>,
+    next_conn: u64,
+    next_command: u64,
+    reader: FrameReader,
+    /// What the server said on the present connection.
+    pub(crate) heard: Vec<Frame>,
+    /// What the server said of its state, each with what the partner had said of its own on that connection.
+    pub(crate) announced: Vec<(Option<State>, State)>,
+    said: Option<State>,
+    /// Updates are accepted.
+    pub(crate) agreeable: bool,
+    xid: u32,
+    transition: u64,
+    answers: Vec<(CommandId, Answer)>,
+    replies: Vec<Vec<u8>>,
+}
+
+impl Bench {
+    /// A brand-new server, as its token says, without a partner yet.
+    pub(crate) fn new(role: Role, manners: Manners) -> Self {
+        let external = |address: &str| serde_json::json!({"external": {"address": address}});
+        let pod = |address: &str| serde_json::json!({"pod": {"interface": "eth0", "address": address}});
+        let (primary, secondary) = match (role, manners) {
+            (_, Manners::Own) => (pod("10.0.0.1"), pod("10.0.0.2")),
+            (Role::Primary, Manners::Isc) => (pod("10.0.0.1"), external("10.0.0.2")),
+            (Role::Secondary, Manners::Isc) => (external("10.0.0.1"), pod("10.0.0.2")),
+        };
+        let manifest: PairManifest = serde_json::from_value(serde_json::json!({
+            "apiVersion": "dhcpfailover.io/v1alpha1", "kind": "DhcpFailoverPair",
+            "metadata": {"name": "lab", "namespace": "test"},
+            "spec": {
+                "relationship": "lab", "mcltSeconds": MCLT, "primary": primary, "secondary": secondary,
+                "link": {"security": "Plain"},
+                "subnets": [{"cidr": "10.0.0.0/24", "leaseSeconds": 600,
+                    "pools": [{"first": "10.0.0.100", "last": "10.0.0.119"}]}],
+            },
+        }))
+        .expect("a manifest");
+        let config = PairConfig::new(&manifest).expect("a valid manifest");
+        let token = BootstrapToken { volume_uid: "volume".to_owned(), ..BootstrapToken::default() };
+        let boot = Boot {
+            role,
+            manifest,
+            config,
+            address: Ipv4Addr::new(10, 0, 0, if role == Role::Primary { 1 } else { 2 }),
+            version: "test".to_owned(),
+            volume_uid: Some("volume".to_owned()),
+            token: Some(token),
+            fence: None,
+            loaded: StoreStamp::default(),
+        };
+        let now = Now { wall: UnixTime::new(u64::from(BASE)), mono: Mono(1_000_000) };
+        let server = Server::start(boot, &[], now).expect("an empty store");
+        let mut bench = Self {
+            server,
+            role,
+            manners,
+            entries: Vec::new(),
+            loaded: StoreStamp::default(),
+            millis: 0,
+            conn: None,
+            next_conn: 1,
+            next_command: 1,
+            reader: FrameReader::new(),
+            heard: Vec::new(),
+            announced: Vec::new(),
+            said: None,
+            agreeable: true,
+            xid: 0,
+            transition: 0,
+            answers: Vec::new(),
+            replies: Vec::new(),
+        };
+        bench.pump();
+        bench
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        let wall = UnixTime::new(u64::from(BASE) + self.millis / 1000);
+        Now { wall, mono: Mono(1_000_000 + self.millis) }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.server.state()
+    }
+
+    /// TCP comes up, and both go through the handshake; the partner's first word is its state.
+    pub(crate) fn connect(&mut self, state: State, startup: bool) {
+        self.open();
+        match self.role {
+            Role::Primary => {
+                let xid = self
+                    .heard
+                    .iter()
+                    .find_map(|frame| matches!(frame.message, Message::Connect(_)).then_some(frame.xid))
+                    .expect("a primary opens");
+                let ack = Message::ConnectAck(self.connect_ack());
+                self.reply(xid, ack);
+            }
+            Role::Secondary => {
+                let connect = Message::Connect(self.connect_message());
+                self.send(connect);
+                self.pump();
+                assert!(
+                    self.heard.iter().any(
+                        |frame| matches!(&frame.message, Message::ConnectAck(ack) if ack.reject.is_none())
+                    ),
+                    "{:?}",
+                    self.heard
+                );
+            }
+        }
+        self.say(state, startup);
+    }
+
+    /// TCP comes up.
+    pub(crate) fn open(&mut self) {
+        self.hang_up();
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 1;
+        self.conn = Some(conn);
+        let now = self.now();
+        self.server.link(now, conn, LinkEvent::Up);
+        self.pump();
+    }
+
+    pub(crate) fn connect_message(&self) -> Connect {
+        Connect {
+            relationship: Some(b"lab".to_vec()),
+            max_unacked: Some(10),
+            receive_timer: Some(60),
+            vendor_class: Some(self.vendor()),
+            version: Some(1),
+            tls_request: Some(0),
+            mclt: Some(MCLT),
+            hba: Some(vec![0xff; 32]),
+        }
+    }
+
+    pub(crate) fn connect_ack(&self) -> ConnectAck {
+        ConnectAck {
+            relationship: Some(b"lab".to_vec()),
+            max_unacked: Some(10),
+            receive_timer: Some(60),
+            vendor_class: Some(self.vendor()),
+            version: Some(1),
+            tls_reply: Some(0),
+            reject: None,
+            extensions: Vec::new(),
+        }
+    }
+
+    fn vendor(&self) -> Vec<u8> {
+        match self.manners {
+            Manners::Own => VENDOR_CLASS.as_bytes().to_vec(),
+            Manners::Isc => b"isc-4.4.3-P1".to_vec(),
+        }
+    }
+
+    /// The partner says its state.
+    pub(crate) fn say(&mut self, state: State, startup: bool) {
+        self.transition += 1;
+        self.said = Some(state);
+        let progress = Extension::Progress {
+            epoch: 1,
+            lsn: Lsn(self.transition),
+            transition: self.transition,
+            partner_epoch: 0,
+            partner_lsn: Lsn(0),
+        };
+        let extensions = if self.manners == Manners::Own { vec![progress] } else { Vec::new() };
+        let since = self.now().wall.get();
+        self.send(Message::State(StateMessage { state, startup, since, extensions }));
+        self.pump();
+    }
+
+    /// A primary gives free addresses to this secondary.
+    pub(crate) fn give(&mut self, addresses: std::ops::Range<u8>) {
+        for last in addresses {
+            let now = self.now().wall.get();
+            let update = BindingUpdate {
+                address: Some(Ipv4Addr::new(10, 0, 0, last)),
+                status: Some(Status::Backup),
+                client_id: None,
+                hardware: None,
+                lease_expiry: Some(0),
+                potential_expiry: Some(now),
+                starts: Some(now),
+                cltt: None,
+                flags: Flags::default(),
+                request_options: None,
+                reply_options: None,
+            };
+            self.send(Message::BndUpd(vec![update]));
+        }
+    }
+
+    /// The partner says something of its own.
+    pub(crate) fn send(&mut self, message: Message) {
+        self.xid += 1;
+        self.reply(self.xid, message);
+    }
+
+    /// The partner answers.
+    pub(crate) fn reply(&mut self, xid: u32, message: Message) {
+        let frame = Frame { time: self.now().wall.get(), xid, message };
+        let octets = wire::encode(&frame, self.dialect()).expect("a message");
+        self.octets(&octets);
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        if self.manners == Manners::Own { Dialect::Own } else { Dialect::Isc }
+    }
+
+    /// Octets of the partner, whatever they mean.
+    pub(crate) fn octets(&mut self, octets: &[u8]) {
+        let Some(conn) = self.conn else { return };
+        let now = self.now();
+        self.server.link(now, conn, LinkEvent::Bytes(octets));
+        self.pump();
+    }
+
+    /// The connection is gone.
+    pub(crate) fn hang_up(&mut self) {
+        let Some(conn) = self.conn.take() else { return };
+        let now = self.now();
+        self.server.link(now, conn, LinkEvent::Down);
+        self.reader = FrameReader::new();
+        self.heard.clear();
+        self.said = None;
+        self.pump();
+    }
+
+    /// Answers the server's last request for updates: there is nothing more.
+    pub(crate) fn done(&mut self) {
+        let asked = self.heard.iter().rev().find_map(|frame| {
+            matches!(frame.message, Message::UpdReq | Message::UpdReqAll).then_some(frame.xid)
+        });
+        let xid = asked.unwrap_or_else(|| panic!("the server asked for updates: {:?}", self.heard));
+        self.reply(xid, Message::UpdDone);
+    }
+
+    /// Time passes; the partner says that it is there.
+    pub(crate) fn run(&mut self, time: Seconds) {
+        let end = self.millis + time.millis();
+        while self.millis < end {
+            self.millis += STEP_MILLIS;
+            let now = self.now();
+            if self.server.next_deadline().is_some_and(|deadline| deadline <= now.mono) {
+                self.server.tick(now);
+            }
+            if self.millis.is_multiple_of(10_000) && self.conn.is_some() {
+                self.send(Message::Contact { extensions: Vec::new() });
+            }
+            self.pump();
+        }
+    }
+
+    pub(crate) fn force(&mut self, state: &str) -> Answer {
+        let mut force = serde_json::json!({
+            "requestId": format!("{state}-{}", self.next_command), "state": state, "confirm": true,
+            "server": self.role.as_str(), "evidence": "Attested", "reason": "a test",
+        });
+        if state == "PartnerDown" {
+            force["deadServer"] = self.role.other().as_str().into();
+            force["confirm"] = false.into();
+        }
+        let force = serde_json::from_value(force).expect("a request");
+        let request = api::force::ForceRequest { force, expect: None };
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        let now = self.now();
+        self.server.command(now, id, Command::Force(Box::new(request), Caller::Human));
+        for _ in 0..100 {
+            self.pump();
+            if let Some(found) = self.answers.iter().position(|(of, _)| *of == id) {
+                return self.answers.remove(found).1;
+            }
+            self.run(Seconds(1));
+        }
+        panic!("no answer");
+    }
+
+    /// A client broadcasts a DISCOVER: whether it is offered an address.
+    pub(crate) fn is_offered(&mut self, client: u8) -> bool {
+        self.ask(client, 1, None).is_some()
+    }
+
+    /// A client takes what it is offered: the address, and for how many seconds.
+    pub(crate) fn lease(&mut self, client: u8) -> Option<(Ipv4Addr, u32)> {
+        let offered = self.ask(client, 1, None)?;
+        let address = |reply: &[u8]| Ipv4Addr::new(reply[16], reply[17], reply[18], reply[19]);
+        let ack = self.ask(client, 3, Some(address(&offered)))?;
+        let at = ack.windows(2).skip(240).position(|option| option == [51, 4])? + 242;
+        Some((address(&ack), u32::from_be_bytes(ack.get(at..at + 4)?.try_into().ok()?)))
+    }
+
+    /// What a client is answered.
+    fn ask(&mut self, client: u8, kind: u8, requested: Option<Ipv4Addr>) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; 240];
+        (bytes[0], bytes[1], bytes[2]) = (1, 1, 6);
+        (bytes[6], bytes[7]) = (kind, client);
+        bytes[28..34].copy_from_slice(&[2, 0, 0, 0, 0, client]);
+        bytes[236..240].copy_from_slice(&[99, 130, 83, 99]);
+        bytes.extend([53, 1, kind]);
+        if let Some(address) = requested {
+            bytes.extend([50, 4]);
+            bytes.extend(address.octets());
+            bytes.extend([54, 4]);
+            bytes.extend(self.address().octets());
+        }
+        bytes.push(255);
+        bytes.resize(300, 0);
+        let meta = RxMeta { source: Ipv4Addr::UNSPECIFIED, destination: Ipv4Addr::BROADCAST };
+        self.replies.clear();
+        let now = self.now();
+        self.server.packet(now, &meta, &bytes);
+        self.pump();
+        self.replies.pop()
+    }
+
+    fn address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 0, 0, if self.role == Role::Primary { 1 } else { 2 })
+    }
+
+    pub(crate) fn pump(&mut self) {
+        let now = self.now();
+        loop {
+            let mut busy = false;
+            while let Some(batch) = self.server.take_batch() {
+                busy = true;
+                self.entries.extend(batch.entries);
+                self.loaded = StoreStamp { epoch: batch.epoch, lsn: batch.last };
+                self.server.durable(now, batch.last);
+            }
+            let mut reply = ReplyBuf::default();
+            while self.server.poll_reply(now, &mut reply) {
+                self.replies.push(std::mem::take(&mut reply.bytes));
+            }
+            while let Some(answer) = self.server.poll_answer() {
+                self.answers.push(answer);
+            }
+            while self.server.poll_event().is_some() {}
+            busy |= self.listen(now);
+            match self.server.poll_order() {
+                None => {}
+                // The partner dials when the test wants it to.
+                Some(LinkOrder::Dial) => self.server.dial_failed(now, "unreachable".to_owned()),
+                Some(LinkOrder::Close(conn)) if self.conn == Some(conn) => {
+                    busy = true;
+                    self.hang_up();
+                }
+                Some(LinkOrder::Close(_)) => {}
+            }
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    /// Takes in what the server says, and accepts its updates.
+    fn listen(&mut self, now: Now) -> bool {
+        let Some(conn) = self.conn else { return false };
+        let mut buffer = [0; 4096];
+        let len = self.server.poll_link(now, conn, &mut buffer);
+        self.reader.push(&buffer[..len]);
+        let mut acks = Vec::new();
+        while let Some(octets) = self.reader.next_frame().expect("our own framing") {
+            let Decoded::Frame(frame) = wire::decode(&octets, self.dialect()).expect("our own message")
+            else {
+                continue;
+            };
+            if let Message::BndUpd(updates) = &frame.message
+                && self.agreeable
+            {
+                let addresses = updates.iter().filter_map(|update| update.address);
+                let accepted =
+                    |address| BindingAck { address, reject: None, client_id: None, potential_expiry: None };
+                acks.push((frame.xid, addresses.map(accepted).collect()));
+            }
+            if let Message::State(message) = &frame.message {
+                self.announced.push((self.said, message.state));
+            }
+            self.heard.push(frame);
+        }
+        for (xid, ack) in acks {
+            let frame = Frame { time: now.wall.get(), xid, message: Message::BndAck(ack) };
+            let octets = wire::encode(&frame, self.dialect()).expect("an answer");
+            if let Some(conn) = self.conn {
+                self.server.link(now, conn, LinkEvent::Bytes(&octets));
+            }
+        }
+        len > 0
+    }
+}
