@@ -1,5 +1,6 @@
 //! One whole server, its disk, and a partner that says what a test wants it to say, in octets.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use api::config::PairConfig;
@@ -40,6 +41,8 @@ pub(crate) struct Bench {
     next_conn: u64,
     next_command: u64,
     reader: FrameReader,
+    /// What the partner said, as the server should read it.
+    sent: FrameReader,
     /// What the server said on the present connection.
     pub(crate) heard: Vec<Frame>,
     /// What the server said of its state, each with what the partner had said of its own on that connection.
@@ -100,6 +103,7 @@ impl Bench {
             next_conn: 1,
             next_command: 1,
             reader: FrameReader::new(),
+            sent: FrameReader::new(),
             heard: Vec::new(),
             announced: Vec::new(),
             said: None,
@@ -250,12 +254,25 @@ impl Bench {
         if self.manners == Manners::Own { Dialect::Own } else { Dialect::Isc }
     }
 
-    /// Octets of the partner, whatever they mean.
-    pub(crate) fn octets(&mut self, octets: &[u8]) {
-        let Some(conn) = self.conn else { return };
+    /// Octets of the partner, whatever they mean. Returns of which addresses the messages say anything that are
+    /// complete with them, `None` if none is.
+    pub(crate) fn octets(&mut self, octets: &[u8]) -> Option<BTreeSet<Ipv4Addr>> {
+        let conn = self.conn?;
+        self.sent.push(octets);
+        let mut told = None;
+        while let Ok(Some(frame)) = self.sent.next_frame() {
+            // Whom the server takes it for depends on what it called itself.
+            let read = |dialect| wire::decode(&frame, dialect);
+            let Ok(decoded) = read(Dialect::Own).or_else(|_| read(Dialect::Isc)) else { continue };
+            let told = told.get_or_insert_with(BTreeSet::new);
+            if let Decoded::Frame(Frame { message: Message::BndUpd(updates), .. }) = decoded {
+                told.extend(updates.iter().filter_map(|update| update.address));
+            }
+        }
         let now = self.now();
         self.server.link(now, conn, LinkEvent::Bytes(octets));
         self.pump();
+        told
     }
 
     /// The connection is gone.
@@ -264,6 +281,7 @@ impl Bench {
         let now = self.now();
         self.server.link(now, conn, LinkEvent::Down);
         self.reader = FrameReader::new();
+        self.sent = FrameReader::new();
         self.heard.clear();
         self.said = None;
         self.pump();
@@ -425,6 +443,7 @@ impl Bench {
             let frame = Frame { time: now.wall.get(), xid, message: Message::BndAck(ack) };
             let octets = wire::encode(&frame, self.dialect()).expect("an answer");
             if let Some(conn) = self.conn {
+                self.sent.push(&octets);
                 self.server.link(now, conn, LinkEvent::Bytes(&octets));
             }
         }

@@ -1,14 +1,12 @@
 //! A partner that says anything, in any order: the server goes on, keeps its leases, and gives none of them away.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
 use api::time::Seconds;
-use failover::wire::{self, Decoded, Frame, FrameReader, Message};
-use server::ConnId;
 
-use crate::bench::{Bench, Manners};
+use crate::bench::Manners;
 use crate::grid::{TABLE, in_state};
 
 /// Addresses of the pool, and so what a listing has, whatever the partner says.
@@ -119,32 +117,6 @@ impl Draw {
     }
 }
 
-/// What the server reads on a connection, whose messages may come in pieces.
-#[derive(Default)]
-struct Stream {
-    conn: Option<ConnId>,
-    reader: FrameReader,
-}
-
-impl Stream {
-    /// Addresses of which these octets, and the ones before them, say anything; `None` if they complete no message.
-    fn told_of(&mut self, octets: &[u8], bench: &Bench) -> Option<BTreeSet<Ipv4Addr>> {
-        if self.conn != bench.conn {
-            *self = Self { conn: bench.conn, reader: FrameReader::new() };
-        }
-        self.reader.push(octets);
-        let mut told = None;
-        while let Ok(Some(frame)) = self.reader.next_frame() {
-            let Ok(decoded) = wire::decode(&frame, bench.dialect()) else { break };
-            let told = told.get_or_insert_with(BTreeSet::new);
-            if let Decoded::Frame(Frame { message: Message::BndUpd(updates), .. }) = decoded {
-                told.extend(updates.iter().filter_map(|update| update.address));
-            }
-        }
-        told
-    }
-}
-
 /// Returns how many messages were read, and how many leases given.
 fn play(seed: u64) -> (u64, u64) {
     let mut draw = Draw(seed);
@@ -161,7 +133,6 @@ fn play(seed: u64) -> (u64, u64) {
     // Until when a client may believe in an address that this server gave it, as long as the partner said nothing
     // about that address.
     let mut given = 0;
-    let mut stream = Stream::default();
     let mut believed: BTreeMap<Ipv4Addr, (u8, u32)> = BTreeMap::new();
     for _ in 0..60 {
         let now = bench.now().wall.get();
@@ -191,9 +162,7 @@ fn play(seed: u64) -> (u64, u64) {
             _ => {
                 let octets = draw.damaged(now);
                 let before: Vec<_> = bench.server.leases().collect();
-                let told = stream.told_of(&octets, &bench);
-                bench.octets(&octets);
-                match told {
+                match bench.octets(&octets) {
                     None => {
                         let after: Vec<_> = bench.server.leases().collect();
                         assert_eq!(before, after, "seed {seed}: {octets:02x?}");
