@@ -102,8 +102,8 @@ pub enum Failure {
     #[error("nothing was heard from the partner for {0}")]
     Silent(Seconds),
     /// The handshake took too long.
-    #[error("the partner did not complete the handshake within 15 s")]
-    HandshakeTimeout,
+    #[error("{}", no_handshake(*.0))]
+    HandshakeTimeout(Role),
 }
 
 impl Failure {
@@ -117,7 +117,7 @@ impl Failure {
             Self::RefusedByPartner { .. } => "refused_by_partner",
             Self::Disconnected { .. } => "disconnected",
             Self::Silent(_) => "silent",
-            Self::HandshakeTimeout => "handshake_timeout",
+            Self::HandshakeTimeout(_) => "handshake_timeout",
         }
     }
 
@@ -317,7 +317,7 @@ impl Session {
     pub fn tick(&mut self, now: Now) -> Result<bool, Failure> {
         if self.phase != Phase::Established {
             return if now.mono >= self.opened + HANDSHAKE_MAX {
-                Err(Failure::HandshakeTimeout)
+                Err(Failure::HandshakeTimeout(self.settings.role))
             } else {
                 Ok(false)
             };
@@ -543,6 +543,15 @@ impl Session {
         // 0 is never the number of a message (§2.1).
         self.next_xid = self.next_xid.wrapping_add(1).max(1);
         xid
+    }
+}
+
+fn no_handshake(role: Role) -> &'static str {
+    match role {
+        Role::Primary => "the partner did not answer CONNECT within 15 s",
+        Role::Secondary => {
+            "the partner did not send CONNECT within 15 s, as a primary does: it may be configured as secondary too"
+        }
     }
 }
 

@@ -37,6 +37,10 @@ pub struct Setup {
     pub pool: (Ipv4Addr, Ipv4Addr),
     /// Length of a lease.
     pub lease_seconds: u32,
+    /// Role of the dhcpd; the other one, unless somebody made a mistake.
+    pub isc_role: Role,
+    /// What the dhcpd calls the relationship.
+    pub isc_name: &'static str,
     /// By how many seconds the dhcpd's clock is ahead of ours.
     pub isc_clock: i32,
     /// Lines for our subnet, indented as it needs.
@@ -55,6 +59,8 @@ impl Setup {
             split: 128,
             pool: (Ipv4Addr::new(10, 50, 0, 100), Ipv4Addr::new(10, 50, 0, 119)),
             lease_seconds: 600,
+            isc_role: role.other(),
+            isc_name: "fo-peer",
             isc_clock: 0,
             our_subnet: String::new(),
             isc_lines: String::new(),
@@ -93,10 +99,15 @@ spec:
     /// The pair as a dhcpd in a role is told it.
     #[must_use]
     pub fn config(&self, role: Role) -> String {
-        let Self { mclt, split, pool: (first, last), lease_seconds, isc_lines, .. } = self;
-        let (own, peer, primary) = match role {
-            Role::Primary => (PRIMARY, SECONDARY, format!("mclt {mclt}; split {split};")),
-            Role::Secondary => (SECONDARY, PRIMARY, String::new()),
+        let Self { mclt, split, pool: (first, last), lease_seconds, isc_lines, isc_name, .. } = self;
+        // Where it is does not depend on what it believes to be.
+        let (own, peer) = match (role, self.role) {
+            (Role::Secondary, Role::Primary) | (Role::Primary, Role::Primary) => (SECONDARY, PRIMARY),
+            (Role::Primary, Role::Secondary) | (Role::Secondary, Role::Secondary) => (PRIMARY, SECONDARY),
+        };
+        let primary = match role {
+            Role::Primary => format!("mclt {mclt}; split {split};"),
+            Role::Secondary => String::new(),
         };
         format!(
             "authoritative;
@@ -108,7 +119,7 @@ ddns-update-style none;
 server-id-check true;
 omapi-port {OMAPI_PORT};
 {isc_lines}
-failover peer \"fo-peer\" {{
+failover peer \"{isc_name}\" {{
   {};
   address {own}; port 647;
   peer address {peer}; peer port 647;
@@ -120,7 +131,7 @@ failover peer \"fo-peer\" {{
 subnet 10.50.0.0 netmask 255.255.0.0 {{
   option routers 10.50.0.1;
   pool {{
-    failover peer \"fo-peer\";
+    failover peer \"{isc_name}\";
     range {first} {last};
   }}
 }}
@@ -140,7 +151,7 @@ subnet 10.50.0.0 netmask 255.255.0.0 {{
         lab.host("ours", Some(&format!("{ours}/16")), None);
         lab.host("isc", Some(&format!("{isc}/16")), None);
         let began = Instant::now();
-        let isc = Isc::start(&lab, "isc", &self.config(self.role.other()), self.isc_clock);
+        let isc = Isc::start(&lab, "isc", &self.config(self.isc_role), self.isc_clock);
         let ours = Ours::start(&lab, self.role.word(), &self.manifest());
         Pair { ours, isc, role: self.role, setup: self, lab, began }
     }
@@ -181,7 +192,8 @@ impl Pair {
 
     /// Starts the dhcpd again.
     pub fn start_isc(&mut self) {
-        self.isc = Isc::start(&self.lab, "isc", &self.setup.config(self.role.other()), self.setup.isc_clock);
+        self.isc =
+            Isc::start(&self.lab, "isc", &self.setup.config(self.setup.isc_role), self.setup.isc_clock);
     }
 
     /// Sets the dhcpd's clock for its next start.

@@ -22,8 +22,8 @@ fn two_dhcpd_have_nothing_to_complain_of() {
     let mut lab = Lab::new("control");
     lab.host("one", Some(&format!("{PRIMARY}/16")), None);
     lab.host("two", Some(&format!("{SECONDARY}/16")), None);
-    let mut primary = Isc::start(&lab, "one", &Setup::new(Role::Primary).config(Role::Primary), 0);
-    let mut secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
+    let mut primary = Isc::start(&lab, "one", &Setup::new(Role::Secondary).config(Role::Primary), 0);
+    let mut secondary = Isc::start(&lab, "two", &Setup::new(Role::Primary).config(Role::Secondary), 0);
     until_both(&primary, &secondary, "normal");
     sleep(Duration::from_secs(5));
     let mut clients = [Client::new(&mut lab, 1), Client::new(&mut lab, 5)];
@@ -44,9 +44,9 @@ fn two_dhcpd_have_nothing_to_complain_of() {
             .renew_at(&lab, if again { SECONDARY } else { PRIMARY })
             .unwrap_or_else(|why| panic!("{why}"));
         if again {
-            primary = Isc::start(&lab, "one", &Setup::new(Role::Primary).config(Role::Primary), 0);
+            primary = Isc::start(&lab, "one", &Setup::new(Role::Secondary).config(Role::Primary), 0);
         } else {
-            secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
+            secondary = Isc::start(&lab, "two", &Setup::new(Role::Primary).config(Role::Secondary), 0);
         }
         sleep(Duration::from_secs(2));
         until_both(&primary, &secondary, "normal");
@@ -67,8 +67,8 @@ fn two_dhcpd_say_no_more_when_addresses_run_out_and_when_one_is_let_go() {
     let mut lab = Lab::new("control-down");
     lab.host("one", Some(&format!("{PRIMARY}/16")), None);
     lab.host("two", Some(&format!("{SECONDARY}/16")), None);
-    let primary = Isc::start(&lab, "one", &Setup::new(Role::Primary).config(Role::Primary), 0);
-    let mut secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
+    let primary = Isc::start(&lab, "one", &Setup::new(Role::Secondary).config(Role::Primary), 0);
+    let mut secondary = Isc::start(&lab, "two", &Setup::new(Role::Primary).config(Role::Secondary), 0);
     until_both(&primary, &secondary, "normal");
     let mut crowd = Crowd::new(&mut lab);
     let take = |crowd: &mut Crowd, lab: &Lab, first, server: &[std::net::Ipv4Addr]| {
@@ -88,7 +88,7 @@ fn two_dhcpd_say_no_more_when_addresses_run_out_and_when_one_is_let_go() {
     until_one(&primary, "communications-interrupted");
     primary.partner_down(&lab).unwrap_or_else(|why| panic!("{why}"));
     take(&mut crowd, &lab, 301, &[PRIMARY]);
-    secondary = Isc::start(&lab, "two", &Setup::new(Role::Secondary).config(Role::Secondary), 0);
+    secondary = Isc::start(&lab, "two", &Setup::new(Role::Primary).config(Role::Secondary), 0);
     until_both(&primary, &secondary, "normal");
     lab.cut_link_at("two", true);
     for server in [&primary, &secondary] {

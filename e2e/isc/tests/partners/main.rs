@@ -4,6 +4,7 @@ mod basics;
 mod clocks;
 mod crowds;
 mod lost;
+mod mistakes;
 mod partner_down;
 mod pools;
 
@@ -42,6 +43,9 @@ both_roles!(
     lost:
         the_dhcpd_loses_its_lease_file,
         our_server_loses_its_store;
+    mistakes:
+        another_name_for_the_relationship,
+        both_have_the_same_role;
     partner_down:
         ours_takes_over_from_a_dead_dhcpd,
         the_dhcpd_takes_over_from_ours,
