@@ -183,3 +183,17 @@ fn seed_500593_leases_of_a_longer_policy_are_waited_for() {
 fn seed_567393_the_last_moment_of_a_lost_server_counts() {
     holds_with_all_faults(567_393);
 }
+
+/// A lease that was freed in PartnerDown was still counted on by the partner, whose word for the same client then
+/// made this server forget what it had promised (`binding::merge`).
+#[test]
+fn seed_145465_what_was_freed_alone_is_still_promised() {
+    holds_with_all_faults(145_465);
+}
+
+/// A server lost its volume and with it a renewal; the survivor held the lease until that was over. But it forgot the
+/// hold when it left a PartnerDown in between (`Record::amnesia_until`).
+#[test]
+fn seed_638554_a_hold_from_a_loss_outlasts_a_later_partner_down() {
+    holds_with_all_faults(638_554);
+}

@@ -51,6 +51,9 @@ pub struct Record {
     /// Until when leases may run that an earlier configuration allowed, which was longer.
     #[serde(default)]
     pub longer_leases_until: UnixTime,
+    /// Until when leases are held that a server may have granted which then lost its data (§8).
+    #[serde(default)]
+    pub amnesia_until: UnixTime,
     /// Number of link ups and downs; odd while a link is up.
     pub link_edges: u64,
     /// In PartnerDown: the own state change before it, by which the partner is fenced.
@@ -114,6 +117,7 @@ impl Record {
             unseen: None,
             longest_lease: Seconds::ZERO,
             longer_leases_until: UnixTime::ZERO,
+            amnesia_until: UnixTime::ZERO,
             link_edges: 0,
             partner_down_after: None,
             partner_down_cause: None,

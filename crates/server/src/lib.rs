@@ -335,6 +335,9 @@ impl Server {
     /// A lease changed: puts it into the table and on its way to the disk.
     fn commit(&mut self, lease: leases::lease::Lease) -> Lsn {
         let address = lease.address;
+        if self.exchange.amnesia {
+            self.endpoint.held_for_amnesia(lease.hold_until);
+        }
         self.table.put(lease);
         self.journal.lease(address)
     }
@@ -401,7 +404,7 @@ impl Server {
             self.freeze_bounds(now);
         }
         if from == State::PartnerDown {
-            self.thaw_bounds();
+            self.thaw_bounds(now);
         }
     }
 }

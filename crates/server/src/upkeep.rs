@@ -46,9 +46,10 @@ impl Server {
         self.rewrite(|lease| binding::freeze(lease, at, mclt));
     }
 
-    /// The partner is back, and its word replaces the bounds.
-    pub(crate) fn thaw_bounds(&mut self) {
-        let amnesia = self.exchange.amnesia;
+    /// The partner is back, and its word replaces the bounds; not those from an earlier loss of data, of which it
+    /// knows no more than this server.
+    pub(crate) fn thaw_bounds(&mut self, now: Now) {
+        let amnesia = self.exchange.amnesia || now.wall <= self.endpoint.record().amnesia_until;
         self.rewrite(|lease| binding::thaw(lease, amnesia));
     }
 

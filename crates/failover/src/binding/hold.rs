@@ -23,10 +23,22 @@ pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease 
 }
 
 /// On leaving PartnerDown: the partner is back and its word replaces the bounds, unless either side lost its
-/// data since (`amnesia`): what the partner agreed to then proves nothing about what it had promised before.
+/// data since, or a hold from an earlier loss is not over (`amnesia`): what the partner agreed to then proves
+/// nothing about what had been promised before.
 #[must_use]
 pub fn thaw(lease: &Lease, amnesia: bool) -> Lease {
-    let hold_until = if amnesia { lease.hold_until } else { UnixTime::ZERO };
+    let hold_until = match lease.status {
+        // Held for what one side of an abandoned address had promised, or in quarantine: no bounds of PartnerDown.
+        Status::Abandoned => lease.hold_until,
+        Status::Free | Status::Backup if lease.hold_until.is_infinite() => lease.hold_until,
+        _ if amnesia => lease.hold_until,
+        Status::Free
+        | Status::Backup
+        | Status::Active
+        | Status::Expired
+        | Status::Released
+        | Status::Reset => UnixTime::ZERO,
+    };
     Lease { hold_until, first_in_partner_down: false, ..lease.clone() }
 }
 

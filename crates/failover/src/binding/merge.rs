@@ -5,6 +5,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Flags, Lease, Status, Sync};
 
 use super::hold::QUARANTINE;
+use super::update::is_unparked;
 use super::{Dialect, Judge, is_of, options};
 use crate::wire::BindingUpdate;
 
@@ -103,7 +104,9 @@ pub(super) fn repairing(lease: Lease) -> Lease {
 }
 
 fn held(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
-    let known = is_of(mine, incoming.client.as_ref()) && !mine.status.is_available();
+    // Freed in PartnerDown without the partner's word: what was promised to the client counts there still.
+    let remembered = !mine.status.is_available() || is_unparked(mine);
+    let known = is_of(mine, incoming.client.as_ref()) && remembered;
     let same = known && mine.status == Status::Active;
     // An end that was left out could be any that the partner may grant; what is at least safe is its lead.
     let told = incoming.lease_expiry.unwrap_or(ctx.now + ctx.mclt);

@@ -174,7 +174,7 @@ fn status_told(lease: &Lease, side: &Side) -> Status {
 }
 
 /// Free since PartnerDown, by [`unpark`](super::unpark), and the partner does not know.
-fn is_unparked(lease: &Lease) -> bool {
+pub(super) fn is_unparked(lease: &Lease) -> bool {
     let promised = lease.sent_potential.max(lease.acked_potential).max(lease.received_potential_max);
     lease.sync != Sync::Agreed && promised > UnixTime::ZERO
 }

@@ -119,6 +119,15 @@ impl Endpoint {
         self.record_changed = true;
     }
 
+    /// A lease is held until then, as either side lost its data.
+    pub fn held_for_amnesia(&mut self, until: UnixTime) {
+        // Without end it waits for an event, not for a time.
+        if until > self.record.amnesia_until && !until.is_infinite() {
+            self.record.amnesia_until = until;
+            self.record_changed = true;
+        }
+    }
+
     /// When all leases of this length that were granted up to `begin` are over, and the longer ones of earlier
     /// configurations.
     pub(super) fn leases_over(&self, begin: UnixTime, longest: Seconds, ctx: Context) -> UnixTime {

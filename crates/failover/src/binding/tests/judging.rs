@@ -294,6 +294,16 @@ fn an_amnesia_hold_outlasts_the_lease_by_the_largest_promise_and_the_mclt() {
 }
 
 #[test]
+fn what_was_freed_without_the_partners_word_stays_promised_to_its_client() {
+    let freed = Lease { sent_potential: t(9000), ..due(mine(Status::Backup)) };
+    let again = accepted(judge(&freed, &update(Status::Active), &ctx(Role::Secondary, Dialect::Own)));
+    assert_eq!(again.sent_potential, t(9000), "the partner may have granted against it");
+    let other = of_client(2, update(Status::Active));
+    let other = accepted(judge(&freed, &other, &ctx(Role::Secondary, Dialect::Own)));
+    assert_eq!(other.sent_potential, UnixTime::ZERO);
+}
+
+#[test]
 fn what_comes_in_active_while_data_are_lost_is_held_as_well() {
     let mut ctx = ctx(Role::Primary, Dialect::Own);
     ctx.amnesia = true;
