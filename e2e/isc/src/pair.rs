@@ -273,6 +273,27 @@ impl Pair {
         self.until_equal(20);
     }
 
+    /// Clients renew at a server, whoever granted their leases.
+    ///
+    /// # Panics
+    /// If it does not answer one of them.
+    pub fn renew_all(&self, clients: &[Client], server: Ipv4Addr) {
+        for client in clients {
+            client.renew_at(&self.lab, server).unwrap_or_else(|why| panic!("{why}"));
+        }
+    }
+
+    /// How a story ends well: its clients renew at the server that was away, both databases hold the same, and the
+    /// dhcpd has nothing to complain of.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn ends_well(&mut self, clients: &[Client], server: Ipv4Addr) {
+        self.renew_all(clients, server);
+        self.until_equal(20);
+        self.assert_isc_content();
+    }
+
     /// A client takes a lease.
     ///
     /// # Panics

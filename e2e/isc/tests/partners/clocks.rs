@@ -15,9 +15,7 @@ pub(crate) fn a_dhcpd_whose_clock_is_40_seconds_ahead_is_a_good_partner(role: Ro
     let mut clients = [Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5)];
     pair.take_for_long(&mut clients);
     for server in [pair.our_address(), pair.isc_address()] {
-        for client in &clients {
-            client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
-        }
+        pair.renew_all(&clients, server);
     }
     pair.until_equal(SYNC);
     pair.until_normal(1);
@@ -43,9 +41,7 @@ pub(crate) fn a_dhcpd_whose_clock_is_70_seconds_ahead_is_refused_until_it_is_set
     // Each serves its own clients meanwhile; a dhcpd waits a moment for its partner first.
     pair.until_isc("communications-interrupted", 30);
     for server in [pair.our_address(), pair.isc_address()] {
-        for client in &clients {
-            client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
-        }
+        pair.renew_all(&clients, server);
     }
     pair.until_ours("CommunicationsInterrupted", 1);
     pair.isc.kill();

@@ -16,11 +16,7 @@ pub(crate) fn the_dhcpd_loses_its_lease_file(role: Role) {
     pair.start_isc();
     pair.until_normal(RETURN_AFTER_MCLT);
     pair.until_equal(SYNC);
-    for client in &clients {
-        client.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
-    }
-    pair.until_equal(SYNC);
-    pair.assert_isc_content();
+    pair.ends_well(&clients, pair.isc_address());
 }
 
 pub(crate) fn our_server_loses_its_store(role: Role) {
@@ -34,9 +30,5 @@ pub(crate) fn our_server_loses_its_store(role: Role) {
     pair.start_ours();
     pair.until_normal(RETURN_AFTER_MCLT);
     pair.until_equal(SYNC);
-    for client in &clients {
-        client.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
-    }
-    pair.until_equal(SYNC);
-    pair.assert_isc_content();
+    pair.ends_well(&clients, pair.our_address());
 }

@@ -38,15 +38,11 @@ pub(crate) fn ours_takes_over_from_a_dead_dhcpd(role: Role) {
     let taken = crowd.take(&pair.lab, 100, 25, &[ours]).unwrap_or_else(|why| panic!("{why}"));
     pair.say(&format!("{taken} more have addresses of the dhcpd's, after the MCLT"));
     assert_eq!(own + taken + clients.len(), POOL);
-    for client in &clients {
-        client.renew_at(&pair.lab, ours).unwrap_or_else(|why| panic!("{why}"));
-    }
+    pair.renew_all(&clients, ours);
     pair.start_isc();
     pair.until_normal(RETURN_AFTER_MCLT);
     pair.until_equal(SYNC);
-    for client in &clients {
-        client.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
-    }
+    pair.renew_all(&clients, pair.isc_address());
     let renewed = crowd.renew(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(renewed, own + taken);
     pair.until_equal(SYNC);
@@ -68,9 +64,7 @@ pub(crate) fn the_dhcpd_takes_over_from_ours(role: Role) {
     pair.start_ours();
     pair.until_normal(RETURN_AFTER_MCLT);
     pair.until_equal(SYNC);
-    for client in &clients {
-        client.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
-    }
+    pair.renew_all(&clients, pair.our_address());
     let renewed = crowd.renew(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(renewed, taken);
     pair.until_equal(SYNC);
@@ -86,11 +80,7 @@ pub(crate) fn ours_is_shut_down(role: Role) {
     pair.start_ours();
     pair.until_normal(RETURN_AFTER_MCLT);
     pair.until_equal(SYNC);
-    for client in &clients {
-        client.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
-    }
-    pair.until_equal(SYNC);
-    pair.assert_isc_content();
+    pair.ends_well(&clients, pair.our_address());
 }
 
 pub(crate) fn the_dhcpd_is_shut_down(role: Role) {
@@ -102,11 +92,7 @@ pub(crate) fn the_dhcpd_is_shut_down(role: Role) {
     pair.start_isc();
     pair.until_normal(RETURN_AFTER_MCLT);
     pair.until_equal(SYNC);
-    for client in &clients {
-        client.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
-    }
-    pair.until_equal(SYNC);
-    pair.assert_isc_content();
+    pair.ends_well(&clients, pair.isc_address());
 }
 
 pub(crate) fn both_were_in_partner_down(role: Role) {
