@@ -289,6 +289,12 @@ pub fn unpark(lease: &Lease, here: &Here, down: &PartnerDown) -> Result<Lease, D
     }
 }
 
+/// Free since PartnerDown, by [`unpark`], and the partner does not know.
+pub(super) fn is_unparked(lease: &Lease) -> bool {
+    let promised = lease.sent_potential.max(lease.acked_potential).max(lease.received_potential_max);
+    lease.sync != Sync::Agreed && promised > UnixTime::ZERO
+}
+
 /// An abandoned address was out of use for `timeout`.
 pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result<Lease, Denied> {
     let may = match (here.state, here.role) {

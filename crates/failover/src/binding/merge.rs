@@ -5,7 +5,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Flags, Lease, Status, Sync};
 
 use super::hold::QUARANTINE;
-use super::update::is_unparked;
+use super::local::is_unparked;
 use super::{Dialect, Judge, is_of, options};
 use crate::wire::BindingUpdate;
 

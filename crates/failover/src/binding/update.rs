@@ -5,6 +5,7 @@ use api::identity::{Role, State};
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Lease, Status, Sync};
 
+use super::local::is_unparked;
 use super::merge::own_if_reserved;
 use super::{Dialect, options};
 use crate::wire::{BindingUpdate, RejectReason};
@@ -171,12 +172,6 @@ fn status_told(lease: &Lease, side: &Side) -> Status {
         (Status::Free, Dialect::Own, Role::Primary) if lease.flags.reserved => Status::Backup,
         (status, _, _) => status,
     }
-}
-
-/// Free since PartnerDown, by [`unpark`](super::unpark), and the partner does not know.
-pub(super) fn is_unparked(lease: &Lease) -> bool {
-    let promised = lease.sent_potential.max(lease.acked_potential).max(lease.received_potential_max);
-    lease.sync != Sync::Agreed && promised > UnixTime::ZERO
 }
 
 /// Both sides hold it as not Active: the primary's, and nothing is promised any more.
