@@ -59,6 +59,11 @@ pub(crate) struct Bench {
 impl Bench {
     /// A brand-new server, as its token says, without a partner yet.
     pub(crate) fn new(role: Role, manners: Manners) -> Self {
+        Self::with_pools(role, manners, serde_json::json!([{"first": "10.0.0.100", "last": "10.0.0.119"}]))
+    }
+
+    /// The same with other pools.
+    pub(crate) fn with_pools(role: Role, manners: Manners, pools: serde_json::Value) -> Self {
         let external = |address: &str| serde_json::json!({"external": {"address": address}});
         let pod = |address: &str| serde_json::json!({"pod": {"interface": "eth0", "address": address}});
         let (primary, secondary) = match (role, manners) {
@@ -73,7 +78,7 @@ impl Bench {
                 "relationship": "lab", "mcltSeconds": MCLT, "primary": primary, "secondary": secondary,
                 "link": {"security": "Plain"},
                 "subnets": [{"cidr": "10.0.0.0/24", "leaseSeconds": 600,
-                    "pools": [{"first": "10.0.0.100", "last": "10.0.0.119"}]}],
+                    "pools": pools}],
             },
         }))
         .expect("a manifest");

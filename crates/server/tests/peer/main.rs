@@ -3,3 +3,4 @@
 mod bench;
 mod evil;
 mod grid;
+mod pools;

@@ -1,0 +1,67 @@
+//! How a primary shares its addresses, and which of them it takes back when it is alone.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use api::identity::{Role, State};
+use api::time::Seconds;
+use failover::wire::Message;
+use leases::lease::Status;
+
+use crate::bench::{Bench, MCLT, Manners};
+
+/// Twenty addresses like any, of which the secondary gets a tenth, and ten for BOOTP, of which it gets three.
+fn with_bootp() -> Bench {
+    let pools = serde_json::json!([
+        {"first": "10.0.0.100", "last": "10.0.0.119"},
+        {"first": "10.0.0.130", "last": "10.0.0.139", "dynamicBootp": true, "dynamicBootpBackupPct": 30},
+    ]);
+    let mut bench = Bench::with_pools(Role::Primary, Manners::Own, pools);
+    bench.connect(State::RecoverDone, false);
+    bench.run(Seconds(1));
+    bench.say(State::Normal, false);
+    assert_eq!(bench.state(), State::Normal);
+    bench.send(Message::PoolReq);
+    bench.run(Seconds(1));
+    bench
+}
+
+fn given(bench: &Bench) -> BTreeSet<Ipv4Addr> {
+    let updates = bench.heard.iter().filter_map(|frame| match &frame.message {
+        Message::BndUpd(updates) => Some(updates),
+        _ => None,
+    });
+    updates
+        .flatten()
+        .filter(|update| update.status == Some(Status::Backup))
+        .filter_map(|update| update.address)
+        .collect()
+}
+
+fn is_for_bootp(address: &Ipv4Addr) -> bool {
+    address.octets()[3] >= 130
+}
+
+#[test]
+fn ranges_for_bootp_have_a_share_of_their_own() {
+    let bench = with_bootp();
+    let given = given(&bench);
+    assert_eq!(given.iter().filter(|address| is_for_bootp(address)).count(), 3, "{given:?}");
+    assert_eq!(given.len(), 3 + 2, "{given:?}");
+}
+
+#[test]
+fn what_the_partner_has_of_a_range_for_bootp_stays_its_own_in_partner_down() {
+    let mut bench = with_bootp();
+    let given = given(&bench);
+    bench.hang_up();
+    bench.run(Seconds(2));
+    bench.force("PartnerDown");
+    assert_eq!(bench.state(), State::PartnerDown);
+    bench.run(Seconds(MCLT + 2));
+    let leased: BTreeSet<Ipv4Addr> =
+        (0..40).filter_map(|client| bench.lease(client)).map(|(address, _)| address).collect();
+    let kept: Vec<&Ipv4Addr> = given.difference(&leased).collect();
+    assert_eq!(leased.len(), 20 + 7, "{leased:?}");
+    assert!(kept.len() == 3 && kept.iter().all(|address| is_for_bootp(address)), "{kept:?}");
+}
