@@ -371,6 +371,20 @@ impl Checker {
     }
 }
 
+impl Checker {
+    /// Nobody has wanted anything for two balance periods: what is wrong with the shares of a pool (I9).
+    pub(crate) fn unbalanced(free: u32, backup: u32, pct: u8, load_balancing: bool) -> Option<String> {
+        let (all, pct) = (free + backup, u32::from(pct));
+        let target = (all * pct / 100).max(u32::from(pct > 0 && all >= 2));
+        let fair = if load_balancing {
+            backup.abs_diff(target) <= (all / 10).max(1)
+        } else {
+            free * 100 + 100 >= all * (100 - pct) && backup * 2 >= target
+        };
+        (!fair).then(|| format!("{free} free, {backup} of {target} backup"))
+    }
+}
+
 /// What must be equal on both sides at rest: a free address has no holder to agree on.
 fn compared(lease: &Lease) -> (Ipv4Addr, Status, Option<String>, UnixTime, bool) {
     let active = lease.status == Status::Active;

@@ -6,6 +6,7 @@ mod faults;
 mod holes;
 mod operator;
 mod process;
+mod rest;
 #[cfg(test)]
 mod tests;
 
@@ -66,6 +67,8 @@ pub struct World {
     operator: Operator,
 }
 
+/// Of so many seeds one is played to the rest of its pools.
+const RESTED: u64 = 8;
 /// Time that a healed pair has to come to rest, beside MCLT and lease length, in milliseconds.
 const REST: u64 = 300_000;
 /// Events that a seed may have at the most: more means that something spins.
@@ -127,6 +130,10 @@ impl World {
             if self.time > deadline.max(held + 30_000) {
                 return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
             }
+        }
+        // It takes longer than all the rest.
+        if self.plan.seed.is_multiple_of(RESTED) {
+            self.rest()?;
         }
         Ok(Outcome {
             events: self.events,

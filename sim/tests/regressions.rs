@@ -197,3 +197,10 @@ fn seed_145465_what_was_freed_alone_is_still_promised() {
 fn seed_638554_a_hold_from_a_loss_outlasts_a_later_partner_down() {
     holds_with_all_faults(638_554);
 }
+
+/// Both stores were lost, and a server let a client keep an address that was its partner's, which gave it away once
+/// the hold was over, not having heard of that (`binding::may_adopt`).
+#[test]
+fn seed_2838_only_its_owner_lets_a_client_keep_an_unknown_address() {
+    holds_with_all_faults(2838);
+}

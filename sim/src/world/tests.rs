@@ -202,3 +202,14 @@ fn i10_bites_when_a_server_answers_that_must_be_silent() {
     // It seeks its partner.
     bites(acknowledge(&mut world, PRIMARY, client, lease.address, 1), "I10");
 }
+
+#[test]
+fn i9_bites_when_nobody_shares_what_is_free() {
+    let mut world = healthy();
+    world.rest().expect("shared");
+    let fair = |free, backup, pct, balanced| Checker::unbalanced(free, backup, pct, balanced).is_none();
+    assert!(fair(90, 10, 10, false));
+    assert!(!fair(97, 3, 10, false), "less than half of its share");
+    assert!(!fair(80, 20, 10, false), "the primary is short");
+    assert!(fair(55, 45, 50, true) && !fair(70, 30, 50, true));
+}

@@ -121,12 +121,13 @@ pub fn grant(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) ->
 
 /// Whether a client that renews or rebinds an address may keep it although neither server remembers it: both
 /// stores were lost, and only who has a lease renews it (§8, double-loss hold). Until the hold ends nobody
-/// else can be given the address, by either server.
+/// else can be given the address, by either server; after it only by its owner, so the owner alone keeps leases.
 pub fn may_adopt(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), Denied> {
     let held = ctx.here.now < ctx.new_clients_from;
     let nobodys = lease.client.is_none() || is_of(lease, Some(client));
+    let own = is_own(lease, ctx.here.role) || ctx.down.is_some();
     match (service(ctx), lease.status) {
-        (Service::Everybody, Status::Free | Status::Backup) if held && nobodys => Ok(()),
+        (Service::Everybody, Status::Free | Status::Backup) if held && nobodys && own => Ok(()),
         (Service::Everybody, Status::Free | Status::Backup) => Err(Denied::TooEarly),
         (Service::Everybody, _) => Err(Denied::Leased),
         (Service::Nobody | Service::Renewals, _) => Err(Denied::NotServing),

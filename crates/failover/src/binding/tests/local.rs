@@ -7,8 +7,8 @@ use leases::lease::{Lease, Status, Sync};
 
 use super::{ADDRESS, M, ROLES, agreed, client, due, here, mine, serving, t};
 use crate::binding::{
-    Denied, Serving, abandon, abandoned_timeout, decline, expire, freeze, give, grant, may_lease, may_rewind,
-    reclaim, release, reserve, reset, thaw, unpark, unreserve,
+    Denied, Serving, abandon, abandoned_timeout, decline, expire, freeze, give, grant, may_adopt, may_lease,
+    may_rewind, reclaim, release, reserve, reset, thaw, unpark, unreserve,
 };
 use crate::times::{Mode, PartnerDown};
 
@@ -37,6 +37,27 @@ fn alone(role: Role, at: u64, now: u64) -> Serving {
     ctx.mode = Mode::PartnerDownFull;
     ctx.down = Some(down(role, at));
     ctx
+}
+
+#[test]
+fn after_both_stores_were_lost_an_owner_lets_clients_keep_what_they_renew() {
+    for (role, own, partners) in
+        [(Role::Primary, Status::Free, Status::Backup), (Role::Secondary, Status::Backup, Status::Free)]
+    {
+        let mut ctx = serving(here(role, State::CommunicationsInterrupted));
+        ctx.new_clients_from = ctx.here.now + Seconds(1);
+        let unknown = |status| Lease { client: None, ..agreed(mine(status)) };
+        assert_eq!(may_adopt(&unknown(own), &client(1), &ctx), Ok(()));
+        // Once the hold is over the owner gives it away, and may not have heard of our client by then.
+        assert!(may_adopt(&unknown(partners), &client(1), &ctx).is_err(), "{role}");
+        let of_other = agreed(mine(own));
+        assert!(may_adopt(&of_other, &client(2), &ctx).is_err(), "somebody else had it last");
+        ctx.new_clients_from = UnixTime::ZERO;
+        assert!(may_adopt(&unknown(own), &client(1), &ctx).is_err(), "nothing is held");
+        let mut ctx = alone(role, 100, 450);
+        ctx.new_clients_from = t(500);
+        assert_eq!(may_adopt(&unknown(partners), &client(1), &ctx), Ok(()), "the partner is down");
+    }
 }
 
 #[test]
