@@ -204,3 +204,10 @@ fn seed_638554_a_hold_from_a_loss_outlasts_a_later_partner_down() {
 fn seed_2838_only_its_owner_lets_a_client_keep_an_unknown_address() {
     holds_with_all_faults(2838);
 }
+
+/// A primary was taking an address back that its secondary had just leased, when that lost its volume; the empty
+/// secondary agreed, and the primary gave the address away (`binding::amnesia_hold`).
+#[test]
+fn seed_715818_what_is_taken_back_from_a_lost_server_is_held() {
+    holds_with_all_faults(715_818);
+}

@@ -63,6 +63,8 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
+        // The lost server may have leased what was being taken back from it, and will agree to anything now.
+        Status::Free | Status::Backup if lease.sync != Sync::Agreed => lease.hold_until.max(lost_at + mclt),
         Status::Free | Status::Backup => lease.hold_until,
     };
     Lease { hold_until, ..lease.clone() }

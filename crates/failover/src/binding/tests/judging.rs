@@ -284,6 +284,10 @@ fn an_amnesia_hold_outlasts_the_lease_by_the_largest_promise_and_the_mclt() {
         t(14_600),
         "the client may have come back for its old address in the last moment"
     );
+    let reclaimed = due(Lease { client: None, ..mine(Status::Free) });
+    assert_eq!(amnesia_hold(&reclaimed, t(9000), M).hold_until, t(12_600), "it may have been leased there");
+    let owned = agreed(mine(Status::Free));
+    assert_eq!(amnesia_hold(&owned, t(9000), M).hold_until, owned.hold_until);
     let mut ctx = ctx(Role::Secondary, Dialect::Isc);
     for (now, expected) in [(10_001, Some(15)), (13_600, Some(15)), (13_601, None)] {
         ctx.now = t(now);
