@@ -61,6 +61,18 @@ fn after_both_stores_were_lost_an_owner_lets_clients_keep_what_they_renew() {
 }
 
 #[test]
+fn leaving_partner_down_ends_its_own_bounds_and_no_other_hold() {
+    let held = |status, until| Lease { hold_until: until, ..agreed(mine(status)) };
+    for status in [Status::Active, Status::Expired, Status::Released, Status::Reset, Status::Free] {
+        assert_eq!(thaw(&held(status, t(9000)), false).hold_until, UnixTime::ZERO, "{status}");
+        assert_eq!(thaw(&held(status, t(9000)), true).hold_until, t(9000), "{status}, data were lost");
+    }
+    assert_eq!(thaw(&held(Status::Abandoned, t(9000)), false).hold_until, t(9000), "one side leased it");
+    let quarantined = held(Status::Free, UnixTime::INFINITE);
+    assert_eq!(thaw(&quarantined, false).hold_until, UnixTime::INFINITE, "until the next Normal");
+}
+
+#[test]
 fn states_serve_whom_they_may() {
     for role in ROLES {
         for state in State::ALL {
