@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::lab::Lab;
 use crate::lease::{Lease, Leases};
@@ -62,13 +62,18 @@ impl Isc {
         // AppArmor lets the installed file write only to /var/lib/dhcp; a copy of it is free.
         let program = lab.path("dhcpd");
         if !program.exists() {
-            std::fs::copy("/usr/sbin/dhcpd", &program).expect("dhcpd of isc-dhcp-server");
+            // Written by another process: one that a story beside this one starts would inherit the open file, and
+            // the kernel runs no program that somebody has open for writing.
+            let copied = Command::new("cp").arg("/usr/sbin/dhcpd").arg(&program).status();
+            assert!(copied.expect("cp").success(), "dhcpd of isc-dhcp-server");
         }
         let mut command = if clock == 0 {
             lab.command(host, &program)
         } else {
-            let mut shifted = lab.command(host, "faketime");
-            shifted.args(["-f", &format!("{clock:+}s")]).arg(&program);
+            // The wrapper of that name would stay between us and the process that is to be killed.
+            let mut shifted = lab.command(host, "env");
+            shifted.arg(format!("LD_PRELOAD={}", faketime().display()));
+            shifted.arg(format!("FAKETIME={clock:+}s")).arg(&program);
             shifted
         };
         command.args(["-4", "-f", "-d", "--no-pid", "-cf"]).arg(&file).arg("-lf").arg(&leases).arg("eth0");
@@ -182,6 +187,13 @@ impl Isc {
         }
         Ok(leases)
     }
+}
+
+/// The library of the Debian package `faketime`, in the folder of this machine's architecture.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
+    let library = |folder: std::fs::DirEntry| folder.path().join("faketime/libfaketime.so.1");
+    folders.map(library).find(|path| path.exists()).expect("libfaketime of faketime")
 }
 
 fn detail(lease: &mut Lease, line: &str) {
