@@ -70,13 +70,13 @@ impl Direction {
     pub(super) fn note(&mut self, octets: &[u8]) {
         self.frames.push(octets);
         loop {
-            let frame = match self.frames.next_frame() {
+            let frame = match self.frames.next_slice() {
                 Ok(None) => return,
                 Ok(Some(frame)) => frame,
                 Err(error) => return self.tracer.say(self.conn, self.sign, &format!("no message: {error}")),
             };
             if self.tracer.is_wanted() {
-                self.tracer.say(self.conn, self.sign, &line(&frame));
+                self.tracer.say(self.conn, self.sign, &line(frame));
             }
         }
     }

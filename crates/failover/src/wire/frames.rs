@@ -40,6 +40,15 @@ impl FrameReader {
     ///
     /// [`DecodeError::Length`], once; the connection is to be closed. `None` from then on.
     pub fn next_frame(&mut self) -> Result<Option<Vec<u8>>, DecodeError> {
+        Ok(self.next_slice()?.map(<[u8]>::to_vec))
+    }
+
+    /// The same without a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_frame`](Self::next_frame).
+    pub fn next_slice(&mut self) -> Result<Option<&[u8]>, DecodeError> {
         let rest = self.buffer.get(self.start..).unwrap_or_default();
         let Some(&length) = rest.first_chunk() else { return Ok(None) };
         let octets = usize::from(u16::from_be_bytes(length));
@@ -47,10 +56,12 @@ impl FrameReader {
             *self = Self { failed: true, ..Self::default() };
             return Err(DecodeError::Length { octets });
         }
-        let Some(frame) = rest.get(..octets) else { return Ok(None) };
-        let frame = frame.to_vec();
+        if rest.len() < octets {
+            return Ok(None);
+        }
+        let begin = self.start;
         self.start += octets;
-        Ok(Some(frame))
+        Ok(self.buffer.get(begin..self.start))
     }
 
     /// Octets that wait for the rest of their message.
