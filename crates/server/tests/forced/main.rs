@@ -1,6 +1,8 @@
 //! Orders to whole servers: each request id is carried out once, whatever happens to stores, operators and
 //! links; what is forced holds on the disk and at the partner.
 
+#[path = "../common/dhcp.rs"]
+mod dhcp;
 mod pair;
 mod skew;
 

@@ -14,6 +14,8 @@ use server::{
     Answer, Boot, Caller, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta, Server,
 };
 
+pub(crate) use crate::dhcp::Dhcp;
+use crate::dhcp::{address, lease_seconds, option};
 use crate::skew::Rewriter;
 
 pub(crate) const MCLT: u32 = 60;
@@ -318,21 +320,7 @@ impl Pair {
         self.server(me).packet(now, &meta, &bytes);
         self.pump(me);
         let reply = self.sides[me].replies.pop()?;
-        let option = |code: u8| {
-            let mut at = 240;
-            while reply.get(at).is_some_and(|code| *code != 255) {
-                let len = usize::from(*reply.get(at + 1)?);
-                if reply[at] == code {
-                    return reply.get(at + 2..at + 2 + len).map(<[u8]>::to_vec);
-                }
-                at += 2 + len;
-            }
-            None
-        };
-        let address = Ipv4Addr::new(reply[16], reply[17], reply[18], reply[19]);
-        let lease =
-            option(51).map_or(0, |octets| u32::from_be_bytes(octets.try_into().expect("four octets")));
-        Some((option(53)?[0], address, lease))
+        Some((option(&reply, 53)?[0], address(&reply), lease_seconds(&reply)))
     }
 
     /// DISCOVER and REQUEST at one server.
@@ -355,37 +343,4 @@ pub(crate) fn request(me: usize, mut force: serde_json::Value) -> ForceRequest {
     force["server"] = role(me).as_str().into();
     let force: ForceState = serde_json::from_value(force).expect("a request");
     ForceRequest { force, expect: None }
-}
-
-/// A client's message.
-#[derive(Default)]
-pub(crate) struct Dhcp {
-    pub(crate) kind: u8,
-    pub(crate) requested: Option<Ipv4Addr>,
-    pub(crate) server: Option<Ipv4Addr>,
-    pub(crate) ciaddr: Option<Ipv4Addr>,
-}
-
-impl Dhcp {
-    fn bytes(&self, client: u8) -> Vec<u8> {
-        let mut bytes = vec![0; 240];
-        (bytes[0], bytes[1], bytes[2]) = (1, 1, 6);
-        bytes[4..8].copy_from_slice(&[0, 0, self.kind, client]);
-        bytes[8] = 0;
-        if let Some(address) = self.ciaddr {
-            bytes[12..16].copy_from_slice(&address.octets());
-        }
-        bytes[28..34].copy_from_slice(&[2, 0, 0, 0, 0, client]);
-        bytes[236..240].copy_from_slice(&[99, 130, 83, 99]);
-        bytes.extend([53, 1, self.kind]);
-        for (code, address) in [(50, self.requested), (54, self.server)] {
-            if let Some(address) = address {
-                bytes.extend([code, 4]);
-                bytes.extend(address.octets());
-            }
-        }
-        bytes.push(255);
-        bytes.resize(300, 0);
-        bytes
-    }
 }

@@ -18,6 +18,8 @@ use server::{
     Answer, Boot, Caller, Command, CommandId, ConnId, LinkEvent, LinkOrder, ReplyBuf, RxMeta, Server,
 };
 
+use crate::dhcp::{Dhcp, address, lease_seconds, option};
+
 pub(crate) const MCLT: u32 = 60;
 const BASE: u32 = 1_800_000_000;
 const STEP_MILLIS: u64 = 100;
@@ -344,38 +346,24 @@ impl Bench {
 
     /// A client broadcasts a DISCOVER: whether it is offered an address.
     pub(crate) fn is_offered(&mut self, client: u8) -> bool {
-        self.ask(client, 1, None).is_some()
+        self.ask(client, &Dhcp { kind: 1, ..Dhcp::default() }).is_some()
     }
 
     /// A client takes what it is offered: the address, and for how many seconds.
     pub(crate) fn lease(&mut self, client: u8) -> Option<(Ipv4Addr, u32)> {
-        let offered = self.ask(client, 1, None)?;
-        let address = |reply: &[u8]| Ipv4Addr::new(reply[16], reply[17], reply[18], reply[19]);
-        let ack = self.ask(client, 3, Some(address(&offered)))?;
-        let at = ack.windows(2).skip(240).position(|option| option == [51, 4])? + 242;
-        Some((address(&ack), u32::from_be_bytes(ack.get(at..at + 4)?.try_into().ok()?)))
+        let offer = self.ask(client, &Dhcp { kind: 1, ..Dhcp::default() })?;
+        let server = Some(self.address());
+        let request = Dhcp { kind: 3, requested: Some(address(&offer)), server, ..Dhcp::default() };
+        let ack = self.ask(client, &request)?;
+        option(&ack, 51).map(|_| (address(&ack), lease_seconds(&ack)))
     }
 
-    /// What a client is answered.
-    fn ask(&mut self, client: u8, kind: u8, requested: Option<Ipv4Addr>) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; 240];
-        (bytes[0], bytes[1], bytes[2]) = (1, 1, 6);
-        (bytes[6], bytes[7]) = (kind, client);
-        bytes[28..34].copy_from_slice(&[2, 0, 0, 0, 0, client]);
-        bytes[236..240].copy_from_slice(&[99, 130, 83, 99]);
-        bytes.extend([53, 1, kind]);
-        if let Some(address) = requested {
-            bytes.extend([50, 4]);
-            bytes.extend(address.octets());
-            bytes.extend([54, 4]);
-            bytes.extend(self.address().octets());
-        }
-        bytes.push(255);
-        bytes.resize(300, 0);
+    /// What a client is answered that broadcasts.
+    fn ask(&mut self, client: u8, message: &Dhcp) -> Option<Vec<u8>> {
         let meta = RxMeta { source: Ipv4Addr::UNSPECIFIED, destination: Ipv4Addr::BROADCAST };
         self.replies.clear();
         let now = self.now();
-        self.server.packet(now, &meta, &bytes);
+        self.server.packet(now, &meta, &message.bytes(client));
         self.pump();
         self.replies.pop()
     }

@@ -1,6 +1,8 @@
 //! A whole server and a partner that says anything.
 
 mod bench;
+#[path = "../common/dhcp.rs"]
+mod dhcp;
 mod evil;
 mod grid;
 mod pools;
