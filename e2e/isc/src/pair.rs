@@ -15,6 +15,9 @@ pub const PRIMARY: Ipv4Addr = Ipv4Addr::new(10, 50, 0, 2);
 /// Address of the secondary.
 pub const SECONDARY: Ipv4Addr = Ipv4Addr::new(10, 50, 0, 3);
 
+/// Seconds from Normal to equal databases.
+pub const SYNC: u64 = 20;
+
 /// Role of our server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
@@ -235,6 +238,12 @@ impl Pair {
         self.say("equal databases");
     }
 
+    /// Waits until both are in Normal, and then until their databases hold the same.
+    pub fn until_agreed(&mut self, seconds: u64) {
+        self.until_normal(seconds);
+        self.until_equal(SYNC);
+    }
+
     /// Waits until our server reaches a state.
     pub fn until_ours(&mut self, state: &str, seconds: u64) {
         until(&format!("our server in {state}"), seconds, || match self.ours.state()? {
@@ -261,7 +270,7 @@ impl Pair {
         for client in clients.iter_mut() {
             self.take(client);
         }
-        self.until_equal(20);
+        self.until_equal(SYNC);
         for client in clients {
             let granter = client.lease.as_ref().map_or(PRIMARY, |lease| lease.server);
             // A dhcpd may hold its acknowledgements back for 2 s.
@@ -270,7 +279,7 @@ impl Pair {
                 seconds => Err(format!("{seconds} s")),
             });
         }
-        self.until_equal(20);
+        self.until_equal(SYNC);
     }
 
     /// Clients renew at a server, whoever granted their leases.
@@ -290,7 +299,7 @@ impl Pair {
     /// If it does not.
     pub fn ends_well(&mut self, clients: &[Client], server: Ipv4Addr) {
         self.renew_all(clients, server);
-        self.until_equal(20);
+        self.until_equal(SYNC);
         self.assert_isc_content();
     }
 

@@ -90,8 +90,7 @@ pub(crate) fn our_server_is_killed_and_returns(role: Role) {
     let seconds = one.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.say(&format!("{} renewed at the dhcpd: {seconds} s", one.hardware()));
     pair.start_ours();
-    pair.until_normal(RETURN);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN);
     two.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     newcomer.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.until_equal(SYNC);
@@ -111,8 +110,7 @@ pub(crate) fn the_dhcpd_is_killed_and_returns(role: Role) {
     let seconds = one.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.say(&format!("{} renewed at ours: {seconds} s", one.hardware()));
     pair.start_isc();
-    pair.until_normal(RETURN);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN);
     two.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     newcomer.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.until_equal(SYNC);
@@ -136,8 +134,7 @@ pub(crate) fn a_cable_is_pulled_for_40_seconds(role: Role) {
     sleep(Duration::from_secs(40).saturating_sub(cut.elapsed()));
     pair.lab.cable("isc", true);
     pair.say("plugged in again");
-    pair.until_normal(RETURN);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN);
     one.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     newcomer.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.until_equal(SYNC);
@@ -195,8 +192,7 @@ pub(crate) fn leases_end_while_a_cable_is_pulled(role: Role) {
     sleep(Duration::from_secs(65));
     pair.lab.cable("isc", true);
     pair.say("plugged in again");
-    pair.until_normal(RETURN);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN);
     for client in &mut clients {
         pair.take(client);
     }
@@ -213,8 +209,7 @@ pub(crate) fn our_server_stops_for_a_moment(role: Role) {
     pair.ours.stop();
     pair.until_isc("communications-interrupted", 5);
     pair.start_ours();
-    pair.until_normal(RETURN);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN);
     client.renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.until_equal(SYNC);
     pair.assert_isc_content();
@@ -228,8 +223,7 @@ pub(crate) fn the_dhcpd_stops_for_a_moment(role: Role) {
     pair.isc.stop();
     pair.until_ours("CommunicationsInterrupted", 30);
     pair.start_isc();
-    pair.until_normal(RETURN);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN);
     client.renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.until_equal(SYNC);
     pair.assert_isc_content();

@@ -4,7 +4,7 @@ use interop::client::Client;
 use interop::pair::Role;
 use interop::until;
 
-use crate::{RETURN, SYNC, in_normal};
+use crate::{RETURN, SYNC, in_normal, with_leases};
 
 pub(crate) fn a_dhcpd_whose_clock_is_40_seconds_ahead_is_a_good_partner(role: Role) {
     let mut pair = in_normal("clock-40", role);
@@ -23,9 +23,7 @@ pub(crate) fn a_dhcpd_whose_clock_is_40_seconds_ahead_is_a_good_partner(role: Ro
 }
 
 pub(crate) fn a_dhcpd_whose_clock_is_70_seconds_ahead_is_refused_until_it_is_set(role: Role) {
-    let mut pair = in_normal("clock-70", role);
-    let mut clients = [Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5)];
-    pair.take_for_long(&mut clients);
+    let (mut pair, clients) = with_leases("clock-70", role);
     pair.isc.kill();
     pair.until_ours("CommunicationsInterrupted", 30);
     pair.set_isc_clock(70);
@@ -47,8 +45,7 @@ pub(crate) fn a_dhcpd_whose_clock_is_70_seconds_ahead_is_refused_until_it_is_set
     pair.isc.kill();
     pair.set_isc_clock(0);
     pair.start_isc();
-    pair.until_normal(2 * RETURN);
-    pair.until_equal(SYNC);
+    pair.until_agreed(2 * RETURN);
 }
 
 fn tail(log: &str) -> String {

@@ -8,7 +8,8 @@ mod mistakes;
 mod partner_down;
 mod pools;
 
-use interop::pair::{Pair, Role, Setup};
+use interop::client::Client;
+use interop::pair::{Pair, Role, SYNC, Setup};
 
 /// Each story for both roles of ours.
 macro_rules! both_roles {
@@ -67,8 +68,6 @@ const FIRST_CONTACT: u64 = 110;
 const RETURN: u64 = 60;
 /// The same, if the MCLT has to pass.
 const RETURN_AFTER_MCLT: u64 = 150;
-/// From Normal to equal databases.
-const SYNC: u64 = 20;
 
 fn in_normal(label: &str, role: Role) -> Pair {
     met(Setup::new(role).start(label))
@@ -76,7 +75,14 @@ fn in_normal(label: &str, role: Role) -> Pair {
 
 /// Waits for the first Normal.
 fn met(mut pair: Pair) -> Pair {
-    pair.until_normal(FIRST_CONTACT);
-    pair.until_equal(SYNC);
+    pair.until_agreed(FIRST_CONTACT);
     pair
+}
+
+/// In Normal; two clients, one of each server, have leases that both know.
+fn with_leases(label: &str, role: Role) -> (Pair, [Client; 2]) {
+    let mut pair = in_normal(label, role);
+    let mut clients = [Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5)];
+    pair.take_for_long(&mut clients);
+    (pair, clients)
 }

@@ -3,25 +3,16 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use interop::client::Client;
 use interop::crowd::Crowd;
-use interop::pair::{Pair, Role};
+use interop::pair::Role;
 use interop::until;
 
-use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, in_normal};
+use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, with_leases};
 
 /// The MCLT of all these pairs, and a little.
 const MCLT: Duration = Duration::from_secs(62);
 /// Addresses of the pool.
 const POOL: usize = 20;
-
-/// Two clients, one of each server, have leases that both know.
-fn with_leases(label: &str, role: Role) -> (Pair, [Client; 2]) {
-    let mut pair = in_normal(label, role);
-    let mut clients = [Client::new(&mut pair.lab, 1), Client::new(&mut pair.lab, 5)];
-    pair.take_for_long(&mut clients);
-    (pair, clients)
-}
 
 pub(crate) fn ours_takes_over_from_a_dead_dhcpd(role: Role) {
     let (mut pair, clients) = with_leases("takes-over", role);
@@ -40,8 +31,7 @@ pub(crate) fn ours_takes_over_from_a_dead_dhcpd(role: Role) {
     assert_eq!(own + taken + clients.len(), POOL);
     pair.renew_all(&clients, ours);
     pair.start_isc();
-    pair.until_normal(RETURN_AFTER_MCLT);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN_AFTER_MCLT);
     pair.renew_all(&clients, pair.isc_address());
     let renewed = crowd.renew(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(renewed, own + taken);
@@ -62,8 +52,7 @@ pub(crate) fn the_dhcpd_takes_over_from_ours(role: Role) {
     pair.say(&format!("{taken} more clients have addresses, ours among them"));
     assert!(taken > 10, "{taken}");
     pair.start_ours();
-    pair.until_normal(RETURN_AFTER_MCLT);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN_AFTER_MCLT);
     pair.renew_all(&clients, pair.our_address());
     let renewed = crowd.renew(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(renewed, taken);
@@ -78,8 +67,7 @@ pub(crate) fn ours_is_shut_down(role: Role) {
     clients[0].renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.ours.kill();
     pair.start_ours();
-    pair.until_normal(RETURN_AFTER_MCLT);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN_AFTER_MCLT);
     pair.ends_well(&clients, pair.our_address());
 }
 
@@ -90,8 +78,7 @@ pub(crate) fn the_dhcpd_is_shut_down(role: Role) {
     pair.until_ours("CommunicationsInterrupted", 30);
     clients[0].renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.start_isc();
-    pair.until_normal(RETURN_AFTER_MCLT);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN_AFTER_MCLT);
     pair.ends_well(&clients, pair.isc_address());
 }
 
@@ -116,8 +103,7 @@ pub(crate) fn both_were_in_partner_down(role: Role) {
     until("a word of the conflict in the dhcpd's log", RETURN, || {
         if pair.isc.log().contains("potential-conflict") { Ok(()) } else { Err("none".to_owned()) }
     });
-    pair.until_normal(RETURN_AFTER_MCLT);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN_AFTER_MCLT);
     for server in [ours, theirs] {
         let renewed = crowd.renew(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(renewed, 8, "{server} renews what either granted");
@@ -144,8 +130,7 @@ pub(crate) fn both_gave_out_the_same_addresses(role: Role) {
     ));
     assert_eq!((at_ours, at_theirs), (18, 18));
     pair.lab.cut_link(false);
-    pair.until_normal(RETURN_AFTER_MCLT);
-    pair.until_equal(SYNC);
+    pair.until_agreed(RETURN_AFTER_MCLT);
     // Of each address one client stays; the server that it has not asked yet knows it as well.
     let leases = pair.ours.leases().unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(leases.values().filter(|lease| lease.state == "active").count(), POOL);
