@@ -211,3 +211,11 @@ fn seed_2838_only_its_owner_lets_a_client_keep_an_unknown_address() {
 fn seed_715818_what_is_taken_back_from_a_lost_server_is_held() {
     holds_with_all_faults(715_818);
 }
+
+/// A client released its address at the secondary. The primary freed it and leased it to another client, the link broke
+/// before the secondary heard of that, and in PartnerDown it gave the address back to the first client
+/// (`binding::may_lease`).
+#[test]
+fn seed_924922_what_the_primary_may_have_freed_waits_for_its_own_client_too() {
+    holds_with_all_faults(924_922);
+}

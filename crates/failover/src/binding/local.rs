@@ -103,7 +103,7 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
             Service::Everybody,
             Status::Free | Status::Backup | Status::Expired | Status::Released | Status::Reset,
         ) => {
-            let who = if same { Who::SameClient } else { Who::OtherClient };
+            let who = if same && !may_be_freed(lease, here) { Who::SameClient } else { Who::OtherClient };
             match &ctx.down {
                 Some(down) => in_partner_down(lease, who, down, here.now),
                 None => in_company(lease, who, here),
@@ -421,6 +421,15 @@ fn in_company(lease: &Lease, who: Who, here: &Here) -> Result<(), Denied> {
         Status::Active => Err(Denied::Leased),
         Status::Abandoned => Err(Denied::Abandoned),
     }
+}
+
+/// Whether the primary may have freed the address since, and leased it to another client: it may once the
+/// secondary knows that the lease has ended, or has said so itself (decision 021).
+fn may_be_freed(lease: &Lease, here: &Here) -> bool {
+    matches!(lease.status, Status::Expired | Status::Released | Status::Reset)
+        && here.role == Role::Secondary
+        && !lease.flags.reserved
+        && !lease.certainly_unsent(here.link_edges)
 }
 
 fn in_partner_down(lease: &Lease, who: Who, down: &PartnerDown, now: UnixTime) -> Result<(), Denied> {

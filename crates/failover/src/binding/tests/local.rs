@@ -212,11 +212,40 @@ fn a_revived_lease_leads_by_the_bare_mclt_and_waits_as_before() {
 #[test]
 fn in_partner_down_others_wait_for_the_bound_and_the_same_client_does_not() {
     let expired = Lease { sent_potential: t(2000), ..due(mine(Status::Expired)) };
-    let frozen = freeze(&expired, t(1000), M);
     for role in ROLES {
-        assert_eq!(may_lease(&frozen, &client(1), &alone(role, 1000, 1001)), Ok(()));
+        let mut early = alone(role, 1000, 1001);
+        early.here.link_edges = 4;
+        let frozen = Lease { changed_at_edge: 4, ..freeze(&expired, t(1000), M) };
+        assert_eq!(may_lease(&frozen, &client(1), &early), Ok(()));
         assert_eq!(may_lease(&frozen, &client(2), &alone(role, 1000, 5599)), Err(Denied::TooEarly));
         assert_eq!(may_lease(&frozen, &client(2), &alone(role, 1000, 5600)), Ok(()));
+    }
+}
+
+#[test]
+fn in_partner_down_a_secondary_waits_with_what_the_primary_may_have_freed() {
+    for status in [Status::Expired, Status::Released, Status::Reset] {
+        for (role, reserved, link_edges, may) in [
+            // Told while the link was up, or before the last link.
+            (Role::Secondary, false, 3, false),
+            (Role::Secondary, false, 4, false),
+            // Ended while nobody could hear it.
+            (Role::Secondary, false, 2, true),
+            // Only a primary frees, and a reserved address has one client.
+            (Role::Primary, false, 4, true),
+            (Role::Secondary, true, 4, true),
+        ] {
+            let mut ctx = alone(role, 100, 450);
+            ctx.here.link_edges = link_edges;
+            let mut lease = due(mine(status));
+            lease.changed_at_edge = link_edges.min(3);
+            lease.flags.reserved = reserved;
+            let told = may_lease(&lease, &client(1), &ctx);
+            let expected = if may { Ok(()) } else { Err(Denied::TooEarly) };
+            assert_eq!(told, expected, "{status} at the {role}, edge {link_edges}");
+            ctx.here.now = t(100_000);
+            assert_eq!(may_lease(&lease, &client(1), &ctx), Ok(()), "{status}: after its bound");
+        }
     }
 }
 
