@@ -71,19 +71,6 @@ impl Lan {
         ip(&[&["-n", self.server.as_str()], arguments].concat());
     }
 
-    /// Adds an interface `tagged` for VLAN 5 on both sides. False where the kernel has no VLANs.
-    pub(crate) fn add_vlan(&self) -> bool {
-        let added = [&self.server, &self.client].into_iter().all(|namespace| {
-            let add =
-                ["-n", namespace, "link", "add", "link", "lan0", "name", "tagged", "type", "vlan", "id", "5"];
-            try_ip(&add) && try_ip(&["-n", namespace, "link", "set", "tagged", "up"])
-        });
-        if !added {
-            eprintln!("skipped: this kernel has no VLAN interfaces");
-        }
-        added
-    }
-
     /// Runs `act` in the server's namespace; what it opens stays there.
     pub(crate) fn on_server<T: Send>(&self, act: impl FnOnce() -> T + Send) -> T {
         within(&self.server, act)
