@@ -112,6 +112,14 @@ pub enum Question {
     Requests,
     /// What passes between it and its partner from now on, decoded, a line a message.
     Trace,
+    /// End the binding of an address that is abandoned, or whose client is gone; both servers then free it.
+    Reset {
+        /// The address.
+        address: Ipv4Addr,
+        /// You vouch that no client uses it: if one does, two clients get one address.
+        #[arg(long)]
+        unused: bool,
+    },
     /// Force it into a state. Exit code 0 if that is granted, 1 if it is refused.
     Force(Box<Force>),
 }

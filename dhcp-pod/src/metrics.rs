@@ -173,6 +173,7 @@ const COUNTERS: &[(&str, &str, &str)] = &[
     ("failover_messages_sent", "type", "Messages handed to the socket towards the partner."),
     ("leases_adopted", "by", "Leases taken over from clients after both stores were lost."),
     ("leases_expired", "by", "Leases that ended without a word of their client."),
+    ("leases_reset", "from", "Bindings that an operator ended, by their status before."),
     ("link_attempts", "outcome", "Connections with the partner, dialled and accepted, by outcome."),
     ("link_losses", "reason", "Connections with the partner that were lost."),
     ("link_refusals", "reason", "Connections refused, by us or by the partner."),

@@ -208,6 +208,15 @@ pub async fn ctl(socket: &Path, question: Question, out: &mut impl Write) -> Res
         Question::Status { watch: true } => copy(socket, "/v1/status?watch=true", out).await,
         Question::Status { watch: false } => pretty(&ask(socket, "/v1/status").await?, out),
         Question::Requests => pretty(&ask(socket, "/v1/requests").await?, out),
+        Question::Reset { address, unused } => {
+            let body = serde_json::json!({ "unused": unused }).to_string().into_bytes();
+            let answer = client::post(socket, &format!("/v1/leases/{address}/reset"), body).await?;
+            if answer.status != 200 {
+                return Err(refused(&answer.body));
+            }
+            writeln!(out, "{address} is reset; it is free once the partner has agreed")?;
+            Ok(())
+        }
         Question::Force(request) => force::force(socket, *request, out).await,
         Question::Leases { output: Output::Json } => copy(socket, "/v1/leases", out).await,
         Question::Leases { output: Output::Text } => {

@@ -1,5 +1,5 @@
 //! The process as its users meet it: exit codes, what it leaves behind, how it starts after trouble. What
-//! needs a network runs in a namespace and says that it was skipped where there is none.
+//! needs a network runs in namespaces of its own, which needs root.
 
 mod support;
 
@@ -386,6 +386,26 @@ fn a_human_forces_a_running_server_over_its_socket_once_and_with_reasons() {
     let requests: serde_json::Value =
         serde_json::from_slice(&one.ctl("requests").stdout).expect("a list of requests");
     assert_eq!(requests[0], answer);
+    assert_eq!(primary.stop().0, Some(0));
+}
+
+#[test]
+fn what_cannot_be_reset_is_told_over_the_socket() {
+    let lan = Lan::new();
+    let (one, _two, primary) = bereft(&lan);
+    let reset = |more: &[&str]| {
+        let socket = one.path("socket");
+        run(&[&["ctl", "--socket", text(&socket), "reset"], more].concat())
+    };
+    let free = reset(&["10.99.0.150"]);
+    assert_eq!(free.status.code(), Some(1), "{free:?}");
+    assert!(
+        String::from_utf8_lossy(&free.stderr).contains("10.99.0.150 is Free: nobody holds it"),
+        "{free:?}"
+    );
+    let elsewhere = reset(&["10.98.0.1", "--unused"]);
+    assert!(String::from_utf8_lossy(&elsewhere.stderr).contains("in no pool"), "{elsewhere:?}");
+    assert_eq!(reset(&["lan0"]).status.code(), Some(2));
     assert_eq!(primary.stop().0, Some(0));
 }
 

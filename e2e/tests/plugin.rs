@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use e2e::client::Client;
 use e2e::kubectl::{apply, names, text_at};
 use e2e::process::{Ended, try_run};
-use e2e::{Failure, Pair, Role, Told, ensure, story};
+use e2e::{Failure, Pair, Role, Told, ensure, story, wait_until};
 
 /// What the plugin says, whatever its exit code.
 fn dhcp(pair: &Pair, words: &[&str]) -> Told<Ended> {
@@ -73,6 +73,22 @@ fn the_plugin_shows_steers_and_compares_a_pair() {
         pair.until(Role::Secondary, "RecoverWait", 20)?;
         pair.until_normal(150)?;
         story.same_leases(&pair)?;
+        let leased = dhcp(&pair, &["reset", &pair.name, &lease.address])?;
+        refused(&leased, "--unused")?;
+        // The phone asked once, and is gone.
+        let said = done(&pair, &["reset", &pair.name, &lease.address, "--unused"])?;
+        wait_until("both servers have freed the address", 10, || {
+            for role in [Role::Primary, Role::Secondary] {
+                let table = pair.leases(role)?;
+                let state = table.get(&lease.address).map(|line| line.state.clone());
+                // With a share of half, the freed address may be given to the secondary at once.
+                ensure(matches!(state.as_deref(), Some("Free" | "Backup")), || {
+                    format!("{state:?} at the {}", role.text())
+                })?;
+            }
+            Ok(())
+        })?;
+        story.saw(format!("reset: {}; free at both", said.trim()));
         // The day on which the operator is down.
         let direct = done(&pair, &["pause", &pair.name, "secondary", "--direct"])?;
         story.saw(format!("pause --direct: {}", direct.trim()));

@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::net::Ipv4Addr;
+
 use api::force::ForcedState;
 use api::identity::Role;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -116,6 +118,19 @@ pub(crate) enum Verb {
         /// Although its partner does not serve.
         #[arg(long)]
         confirm: bool,
+    },
+    /// End the binding of an address that is abandoned, or whose client is gone.
+    Reset {
+        /// The pair.
+        pair: String,
+        /// The address.
+        address: Ipv4Addr,
+        /// You vouch that no client uses it: if one does, two clients get one address.
+        #[arg(long)]
+        unused: bool,
+        /// The server to ask; the other one agrees to it.
+        #[arg(long, value_parser = role, default_value = "primary", value_name = "ROLE")]
+        server: Role,
     },
     /// List the leases of a server, or what both tables do not have in common.
     Leases {

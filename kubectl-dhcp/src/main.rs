@@ -9,6 +9,7 @@ mod date;
 mod show;
 
 use std::io::{BufRead, Write};
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -102,6 +103,9 @@ async fn run(cli: Cli) -> Result<Outcome, Error> {
         }
         Verb::ReplaceStorage { pair, server, confirm } => {
             replace_storage(&cluster, &pair, server, confirm).await
+        }
+        Verb::Reset { pair, address, unused, server } => {
+            reset(&cluster, &pair, address, unused, server).await
         }
         Verb::Leases { pair, server, diff, output } => leases(&cluster, &pair, server, diff, output).await,
     }
@@ -339,6 +343,20 @@ async fn replace_storage(cluster: &Cluster, name: &str, role: Role, confirm: boo
         "the {role} gets the claim {name}-{role}-{next} with its next pod, and recovers everything from its partner; \
          {name}-{role}-{present} stays"
     );
+    Ok(Outcome::Done)
+}
+
+async fn reset(
+    cluster: &Cluster,
+    name: &str,
+    address: Ipv4Addr,
+    unused: bool,
+    role: Role,
+) -> Result<Outcome, Error> {
+    let address = address.to_string();
+    let words = [&["reset", &address][..], if unused { &["--unused"] } else { &[] }].concat();
+    let (said, _) = cluster.ctl(name, role, &words).await?;
+    println!("{}", said.trim_end());
     Ok(Outcome::Done)
 }
 

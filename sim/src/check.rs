@@ -102,6 +102,11 @@ impl Checker {
         }
     }
 
+    /// Whether a client may still believe in an address.
+    pub(crate) fn may_be_used(&self, address: Ipv4Addr, time: u64) -> bool {
+        self.holders.get(&address).is_some_and(|holders| holders.values().any(|end| *end + 10_000 > time))
+    }
+
     /// Both servers lost all they knew; so did the clients.
     pub(crate) fn forget(&mut self) {
         self.holders.clear();
@@ -175,8 +180,13 @@ impl Checker {
         // A reply may have waited while a smaller one came into force.
         let (last, until) = self.lead_before[node];
         let lead = if time < until { lead.max(last) } else { lead };
-        // An abandoned address has no client, but what was promised for it is kept for every wait.
-        let counts = |lease: &&Lease| is_clients(lease) || lease.status == Status::Abandoned;
+        // An abandoned address has no client, nor once it is reset, but what was promised for it is kept for every wait.
+        let nobodys = |lease: &Lease| match lease.status {
+            Status::Abandoned => true,
+            Status::Reset => lease.client.is_none(),
+            Status::Free | Status::Active | Status::Expired | Status::Released | Status::Backup => false,
+        };
+        let counts = |lease: &&Lease| is_clients(lease) || nobodys(lease);
         let known = partner
             .durable
             .get(&address)

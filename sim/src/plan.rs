@@ -74,6 +74,8 @@ pub struct Plan {
     pub double_losses: u64,
     /// Mean time between states that the operator forces; 0 for none.
     pub operator: u64,
+    /// Mean time between bindings that an operator ends; 0 for none.
+    pub resets: u64,
 }
 
 impl Plan {
@@ -108,6 +110,9 @@ impl Plan {
         }
         if between(0, 2) == 0 {
             plan.operator = between(20, 300) * 1000;
+        }
+        if between(0, 3) == 0 {
+            plan.resets = between(2, 60) * 1000;
         }
         plan
     }
@@ -152,6 +157,7 @@ impl Plan {
             token_stays: false,
             double_losses: 0,
             operator: 0,
+            resets: 0,
         }
     }
 

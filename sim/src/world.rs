@@ -293,6 +293,7 @@ impl World {
             What::DoubleLoss if self.nodes.iter().all(|node| node.life > 0) => self.lose_both(),
             What::DoubleLoss => {}
             What::Rot { node } => self.rot(node),
+            What::Reset { node } => self.reset(node)?,
             What::DiskFailure { node } => {
                 let write = self.draw.coin();
                 self.nodes[node].fail(write);

@@ -60,6 +60,7 @@ impl Server {
             Command::Highest(highest) => Ok(self.compare_with_operator(now, highest)),
             Command::Note(status) => self.note_request(status),
             Command::Requests => Ok(Answer::Requests(self.requests())),
+            Command::Reset { address, unused } => self.reset(now, address, unused),
         };
         self.settle(now);
         let answer = answer.unwrap_or_else(Refused::answer);

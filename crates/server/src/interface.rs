@@ -105,6 +105,13 @@ pub enum Command {
     Note(RequestStatus),
     /// All requests that this server knows of.
     Requests,
+    /// End a binding.
+    Reset {
+        /// Its address.
+        address: Ipv4Addr,
+        /// The caller vouches that no client uses it.
+        unused: bool,
+    },
 }
 
 /// Who forces a state; the driver tells.
@@ -133,6 +140,8 @@ pub enum Answer {
     Compared,
     /// Requests, newest first.
     Requests(Vec<RequestStatus>),
+    /// The binding of this address has ended.
+    Reset(Ipv4Addr),
     /// Nothing changed, and why.
     Refused {
         /// Stable label for metrics.

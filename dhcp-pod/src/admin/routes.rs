@@ -1,12 +1,13 @@
 //! The routes.
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use api::status::{BootstrapToken, ConfigAccepted, ServerReport};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -32,6 +33,7 @@ pub(super) fn router(admin: Admin, caller: Caller) -> Router {
         .route("/v1/requests/{id}", get(force::request).put(force::note))
         .route("/v1/fence", put(force::fence))
         .route("/v1/highest", put(force::highest))
+        .route("/v1/leases/{address}/reset", post(reset))
         .layer(DefaultBodyLimit::max(force::BYTES_MAX));
     Router::new()
         .merge(commands)
@@ -139,6 +141,32 @@ async fn leases(State(admin): State<Admin>) -> Result<Response, Problem> {
         })
     });
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(rest)).into_response())
+}
+
+/// What a caller may say of a binding that is to end.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Reset {
+    /// The caller vouches that no client uses the address.
+    #[serde(default)]
+    unused: bool,
+}
+
+async fn reset(
+    State(admin): State<Admin>,
+    Path(address): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    let bad = |message: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message);
+    let address: Ipv4Addr = address.parse().map_err(|_| bad(format!("`{address}` is no IPv4 address")))?;
+    let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    let Reset { unused } = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
+    match admin.engine.command(Command::Reset { address, unused }).await? {
+        Answer::Reset(address) => Ok(Json(serde_json::json!({ "address": address }))),
+        Answer::Refused { class, message } => Err(Problem::refused(class, &message)),
+        other => Err(unexpected(&other)),
+    }
 }
 
 /// What passes on the link from now on. A reader that is too slow is told how much it missed.

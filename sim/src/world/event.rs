@@ -33,6 +33,7 @@ pub(super) enum What {
     ClockStep { node: usize },
     Change,
     Operate,
+    Reset { node: usize },
     Order { node: usize, order: Order },
     Start { node: usize },
     Stall { node: usize },
@@ -74,6 +75,7 @@ impl What {
                 | Self::ClockStep { .. }
                 | Self::Change
                 | Self::Operate
+                | Self::Reset { .. }
                 | Self::Stall { .. }
                 | Self::LinkCut
                 | Self::Partition

@@ -1,5 +1,7 @@
 //! Faults: when they come, and what they do.
 
+use std::net::Ipv4Addr;
+
 use server::{Command, CommandId};
 
 use crate::check::Violation;
@@ -20,6 +22,25 @@ impl World {
         let (manifest, config) = self.plan.pair(version);
         let command = Command::Configure(Box::new((manifest, config)));
         self.with_server(node, |server, now| server.command(now, CommandId(2), command))
+    }
+
+    /// An operator ends a binding, and vouches that the address is not used if that is so.
+    pub(super) fn reset(&mut self, node: usize) -> Result<(), Violation> {
+        let Some(server) = &self.nodes[node].server else { return Ok(()) };
+        let bound: Vec<Ipv4Addr> = server
+            .leases()
+            .filter(|line| !matches!(line.state.as_str(), "Free" | "Backup" | "Reset"))
+            .map(|line| line.address)
+            .collect();
+        if bound.is_empty() {
+            return Ok(());
+        }
+        let address = bound[self.draw.below(bound.len() as u64) as usize];
+        let unused = self.draw.coin() && !self.checker.may_be_used(address, self.time);
+        self.note(node, &format!("is told to reset {address}, unused: {unused}"));
+        self.with_server(node, |server, now| {
+            server.command(now, CommandId(3), Command::Reset { address, unused });
+        })
     }
 
     /// Whether a node may lose what it has: the other must have all the pair's data.
@@ -199,6 +220,7 @@ impl World {
                 (plan.full_disks, |node| What::DiskFull { node }),
                 (plan.freezes, |node| What::Freeze { node }),
                 (plan.clock_steps, |node| What::ClockStep { node }),
+                (plan.resets, |node| What::Reset { node }),
             ] {
                 let mut at = self.pause_between(mean);
                 while at < length {

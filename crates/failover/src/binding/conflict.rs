@@ -28,7 +28,8 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
             Dialect::Own => released_there(mine, incoming),
             Dialect::Isc => released_by_isc(mine, incoming, ctx),
         },
-        (Status::Active, Status::Reset | Status::Abandoned) => None,
+        (Status::Active, Status::Reset) => seen_since(mine, incoming, ctx),
+        (Status::Active, Status::Abandoned) => None,
 
         (Status::Expired, Status::Active) => t1(mine, incoming),
         (
@@ -121,6 +122,13 @@ fn t2(mine: &Lease, ctx: &Judge<'_>) -> Contradiction {
     let end = mine.held_until.max(mine.hold_until);
     let over = !end.is_infinite() && ctx.now > end + ctx.guard;
     (!over).then_some((RejectReason::OutdatedBindingInformation, "the lease is not over here"))
+}
+
+/// The client was seen here after the lease was reset there, at the word that nobody uses the address (decision 022).
+fn seen_since(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
+    let since = incoming.starts.is_some_and(|reset| mine.cltt.is_some_and(|contact| contact > reset));
+    (since && ctx.dialect == Dialect::Own)
+        .then_some((RejectReason::OutdatedBindingInformation, "the client was seen here after that"))
 }
 
 /// The client was seen there after the lease was reset here.

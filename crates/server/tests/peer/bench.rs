@@ -10,7 +10,7 @@ use api::status::BootstrapToken;
 use api::time::{Mono, Now, Seconds, UnixTime};
 use failover::wire::{
     self, BindingAck, BindingUpdate, Connect, ConnectAck, Decoded, Dialect, Extension, Frame, FrameReader,
-    Message, StateMessage, VENDOR_CLASS,
+    Message, Reject, RejectReason, StateMessage, VENDOR_CLASS,
 };
 use leases::lease::{Flags, Status};
 use leases::log::Entry;
@@ -29,6 +29,14 @@ const STEP_MILLIS: u64 = 100;
 pub(crate) enum Manners {
     Own,
     Isc,
+}
+
+/// What the partner does about an update.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OnUpdate {
+    Accept,
+    Ignore,
+    Reject(RejectReason),
 }
 
 /// The server and its partner.
@@ -50,8 +58,7 @@ pub(crate) struct Bench {
     /// What the server said of its state, each with what the partner had said of its own on that connection.
     pub(crate) announced: Vec<(Option<State>, State)>,
     said: Option<State>,
-    /// Updates are accepted.
-    pub(crate) agreeable: bool,
+    pub(crate) on_update: OnUpdate,
     xid: u32,
     transition: u64,
     answers: Vec<(CommandId, Answer)>,
@@ -114,7 +121,7 @@ impl Bench {
             heard: Vec::new(),
             announced: Vec::new(),
             said: None,
-            agreeable: true,
+            on_update: OnUpdate::Accept,
             xid: 0,
             transition: 0,
             answers: Vec::new(),
@@ -330,10 +337,14 @@ impl Bench {
         }
         let force = serde_json::from_value(force).expect("a request");
         let request = api::force::ForceRequest { force, expect: None };
+        self.command(Command::Force(Box::new(request), Caller::Human))
+    }
+
+    fn command(&mut self, command: Command) -> Answer {
         let id = CommandId(self.next_command);
         self.next_command += 1;
         let now = self.now();
-        self.server.command(now, id, Command::Force(Box::new(request), Caller::Human));
+        self.server.command(now, id, command);
         for _ in 0..100 {
             self.pump();
             if let Some(found) = self.answers.iter().position(|(of, _)| *of == id) {
@@ -356,6 +367,23 @@ impl Bench {
         let request = Dhcp { kind: 3, requested: Some(address(&offer)), server, ..Dhcp::default() };
         let ack = self.ask(client, &request)?;
         option(&ack, 51).map(|_| (address(&ack), lease_seconds(&ack)))
+    }
+
+    /// A client gives its address back.
+    pub(crate) fn release(&mut self, client: u8, address: Ipv4Addr) {
+        let server = Some(self.address());
+        self.ask(client, &Dhcp { kind: 7, ciaddr: Some(address), server, ..Dhcp::default() });
+    }
+
+    /// A client found its address in use.
+    pub(crate) fn decline(&mut self, client: u8, address: Ipv4Addr) {
+        let (server, requested) = (Some(self.address()), Some(address));
+        self.ask(client, &Dhcp { kind: 4, requested, server, ..Dhcp::default() });
+    }
+
+    /// An operator ends a binding.
+    pub(crate) fn reset(&mut self, address: Ipv4Addr, unused: bool) -> Answer {
+        self.command(Command::Reset { address, unused })
     }
 
     /// What a client is answered that broadcasts.
@@ -407,7 +435,7 @@ impl Bench {
         }
     }
 
-    /// Takes in what the server says, and accepts its updates.
+    /// Takes in what the server says, and answers its updates.
     fn listen(&mut self, now: Now) -> bool {
         let Some(conn) = self.conn else { return false };
         let mut buffer = [0; 4096];
@@ -420,12 +448,20 @@ impl Bench {
                 continue;
             };
             if let Message::BndUpd(updates) = &frame.message
-                && self.agreeable
+                && self.on_update != OnUpdate::Ignore
             {
+                let reject = match self.on_update {
+                    OnUpdate::Reject(reason) => Some(Reject { reason, text: String::new() }),
+                    OnUpdate::Accept | OnUpdate::Ignore => None,
+                };
+                let answer = |address| BindingAck {
+                    address,
+                    reject: reject.clone(),
+                    client_id: None,
+                    potential_expiry: None,
+                };
                 let addresses = updates.iter().filter_map(|update| update.address);
-                let accepted =
-                    |address| BindingAck { address, reject: None, client_id: None, potential_expiry: None };
-                acks.push((frame.xid, addresses.map(accepted).collect()));
+                acks.push((frame.xid, addresses.map(answer).collect()));
             }
             if let Message::State(message) = &frame.message {
                 self.announced.push((self.said, message.state));

@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
 use api::time::Seconds;
+use failover::wire::RejectReason;
 
-use crate::bench::Manners;
+use crate::bench::{Manners, OnUpdate};
 use crate::grid::{TABLE, in_state};
 
 /// Addresses of the pool, and so what a listing has, whatever the partner says.
@@ -139,7 +140,13 @@ fn play(seed: u64) -> (u64, u64) {
         match draw.below(16) {
             0 => bench.hang_up(),
             1 => bench.run(Seconds(1 + draw.below(70) as u32)),
-            2 => bench.agreeable = draw.below(2) == 0,
+            2 => {
+                bench.on_update = match draw.below(4) {
+                    0 | 1 => OnUpdate::Accept,
+                    2 => OnUpdate::Ignore,
+                    _ => OnUpdate::Reject(RejectReason::OutdatedBindingInformation),
+                }
+            }
             3 if bench.conn.is_none() => bench.open(),
             3 | 4 => {
                 let gone = matches!(bench.state(), State::Paused | State::Shutdown);

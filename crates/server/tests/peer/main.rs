@@ -1,8 +1,10 @@
 //! A whole server and a partner that says anything.
 
 mod bench;
+mod bindings;
 #[path = "../common/dhcp.rs"]
 mod dhcp;
 mod evil;
 mod grid;
 mod pools;
+mod reset;

@@ -95,6 +95,17 @@ fn cf_1_two_clients_of_one_address_are_the_primarys_matter() {
 }
 
 #[test]
+fn a_reset_counts_unless_one_of_ours_has_seen_the_client_since() {
+    let reset = |at| BindingUpdate { starts: Some(at), ..update(Status::Reset) };
+    for (at, own) in [(99, Some(15)), (100, None), (101, None)] {
+        for role in ROLES {
+            assert_eq!(number(&verdict(Status::Active, &reset(at), 450, role, Dialect::Own)), own, "{at}");
+            assert_eq!(number(&verdict(Status::Active, &reset(at), 450, role, Dialect::Isc)), None, "{at}");
+        }
+    }
+}
+
+#[test]
 fn a_contact_is_later_than_none_and_none_is_never_later() {
     let mut never_seen = mine(Status::Expired);
     never_seen.cltt = None;
