@@ -236,7 +236,8 @@ impl Server {
                 .any(|lease| lease.acked_potential.max(lease.received_potential_max) > UnixTime::ZERO)
         };
         // Each time: between two requests the partner may have lost its memory again.
-        if all && (self.endpoint.record().integrated || partner_knew()) {
+        let remembers = self.dialect() == Some(Dialect::Isc) && self.endpoint.isc_remembers();
+        if all && !remembers && (self.endpoint.record().integrated || partner_knew()) {
             self.exchange.amnesia = true;
             self.hold_for_amnesia(now);
         }

@@ -32,6 +32,19 @@ impl Crowd {
         self.ask(lab, &words, "")
     }
 
+    /// New BOOTP clients ask these servers. Returns how many were answered.
+    pub fn bootp(
+        &mut self,
+        lab: &Lab,
+        first: u32,
+        count: u32,
+        servers: &[Ipv4Addr],
+    ) -> Result<usize, String> {
+        let mut words = vec!["bootp".to_owned(), RELAY.to_string(), first.to_string(), count.to_string()];
+        words.extend(servers.iter().map(Ipv4Addr::to_string));
+        self.ask(lab, &words, "")
+    }
+
     /// New clients ask these servers, and take nothing: each offer of a server to a client.
     pub fn discover(
         &self,

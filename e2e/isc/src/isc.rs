@@ -12,6 +12,7 @@ use crate::process::Process;
 #[derive(Debug)]
 pub struct Isc {
     host: String,
+    relationship: String,
     leases: PathBuf,
     process: Option<Process>,
 }
@@ -58,6 +59,7 @@ impl Isc {
         let leases = lab.path(&format!("{host}.leases"));
         let file = lab.path(&format!("{host}.conf"));
         std::fs::write(&file, config).expect("configuration");
+        let relationship = config.split('"').nth(1).expect("a failover peer").to_owned();
         std::fs::File::options().create(true).append(true).open(&leases).expect("lease file");
         // AppArmor lets the installed file write only to /var/lib/dhcp; a copy of it is free.
         let program = lab.path("dhcpd");
@@ -78,7 +80,7 @@ impl Isc {
         };
         command.args(["-4", "-f", "-d", "--no-pid", "-cf"]).arg(&file).arg("-lf").arg(&leases).arg("eth0");
         let process = Process::start("dhcpd", command, &lab.path(&format!("{host}.log")));
-        Self { host: host.to_owned(), leases, process: Some(process) }
+        Self { host: host.to_owned(), relationship, leases, process: Some(process) }
     }
 
     /// Says to it by OMAPI what a human at `omshell` would: the lines after `connect`.
@@ -101,7 +103,24 @@ impl Isc {
 
     /// Puts it into PartnerDown.
     pub fn partner_down(&self, lab: &Lab) -> Result<String, String> {
-        self.omshell(lab, "new failover-state\nset name = \"fo-peer\"\nopen\nset local-state = 4\nupdate")
+        let name = &self.relationship;
+        self.omshell(
+            lab,
+            &format!("new failover-state\nset name = \"{name}\"\nopen\nset local-state = 4\nupdate"),
+        )
+    }
+
+    /// Writes into its lease file that an address is its client's for good. It must not run.
+    ///
+    /// # Panics
+    /// If it runs, or never leased that address.
+    pub fn reserve(&self, address: std::net::Ipv4Addr) {
+        assert!(self.process.is_none(), "it runs");
+        let text = std::fs::read_to_string(&self.leases).expect("lease file");
+        let start = text.rfind(&format!("lease {address} {{")).expect("the lease");
+        let end = start + text[start..].find('}').expect("its end");
+        let reserved = format!("{}{}  reserved;\n{}", text, &text[start..end], "}\n");
+        std::fs::write(&self.leases, reserved).expect("lease file");
     }
 
     /// Ends it in the orderly way, which leaves its partner alone.

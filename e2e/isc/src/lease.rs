@@ -25,10 +25,15 @@ pub struct Lease {
 pub type Leases = BTreeMap<Ipv4Addr, Lease>;
 
 impl Lease {
-    /// The same without what a lease that is over may keep of its last client.
+    /// The same without what a lease that is over may keep of its last client. A reserved address that is free is
+    /// each server's own, so the secondary calls it backup (`spec/failover-behaviour.md` §6.6).
     #[must_use]
     pub fn comparable(self) -> Self {
-        if self.state == "active" { self } else { Self { state: self.state, ..Self::default() } }
+        match self.state.as_str() {
+            "active" => self,
+            "backup" if self.reserved => Self { state: "free".to_owned(), ..Self::default() },
+            _ => Self { state: self.state, ..Self::default() },
+        }
     }
 }
 

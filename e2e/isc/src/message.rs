@@ -16,6 +16,8 @@ const OPTIONS_AT: usize = 240;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum Kind {
+    /// None: a BOOTP client (RFC 951).
+    Bootp = 0,
     /// DHCPDISCOVER.
     Discover = 1,
     /// DHCPOFFER.
@@ -60,7 +62,10 @@ impl Question {
             packet[at..at + 4].copy_from_slice(&address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets());
         }
         packet[28..34].copy_from_slice(&self.hardware);
-        packet.extend([99, 130, 83, 99, MESSAGE_TYPE, 1, self.kind as u8]);
+        packet.extend([99, 130, 83, 99]);
+        if self.kind != Kind::Bootp {
+            packet.extend([MESSAGE_TYPE, 1, self.kind as u8]);
+        }
         for (code, address) in [(REQUESTED_ADDRESS, self.requested), (SERVER_ID, self.server)] {
             if let Some(address) = address {
                 packet.extend([code, 4]);
@@ -88,6 +93,12 @@ impl Answer<'_> {
     #[must_use]
     pub fn address(&self) -> Option<Ipv4Addr> {
         self.0.get(16..20)?.try_into().ok().map(<[u8; 4]>::into)
+    }
+
+    /// `siaddr`, by which a BOOTP server tells its own address.
+    #[must_use]
+    pub fn next_server(&self) -> Option<Ipv4Addr> {
+        self.0.get(20..24)?.try_into().ok().map(<[u8; 4]>::into)
     }
 
     /// Option 53.

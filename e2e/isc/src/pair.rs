@@ -42,7 +42,9 @@ pub struct Setup {
     pub lease_seconds: u32,
     /// Role of the dhcpd; the other one, unless somebody made a mistake.
     pub isc_role: Role,
-    /// What the dhcpd calls the relationship.
+    /// What ours calls the relationship.
+    pub name: &'static str,
+    /// What the dhcpd calls it; the same, unless somebody made a mistake.
     pub isc_name: &'static str,
     /// By how many seconds the dhcpd's clock is ahead of ours.
     pub isc_clock: i32,
@@ -50,6 +52,8 @@ pub struct Setup {
     pub our_subnet: String,
     /// Lines for the dhcpd, outside of its subnet.
     pub isc_lines: String,
+    /// Words for the dhcpd's pool.
+    pub isc_pool: &'static str,
 }
 
 impl Setup {
@@ -63,10 +67,12 @@ impl Setup {
             pool: (Ipv4Addr::new(10, 50, 0, 100), Ipv4Addr::new(10, 50, 0, 119)),
             lease_seconds: 600,
             isc_role: role.other(),
+            name: "fo-peer",
             isc_name: "fo-peer",
             isc_clock: 0,
             our_subnet: String::new(),
             isc_lines: String::new(),
+            isc_pool: "",
         }
     }
 
@@ -78,13 +84,13 @@ impl Setup {
             Role::Primary => (pod(PRIMARY), external(SECONDARY)),
             Role::Secondary => (external(PRIMARY), pod(SECONDARY)),
         };
-        let Self { mclt, split, pool: (first, last), lease_seconds, our_subnet, .. } = self;
+        let Self { mclt, split, pool: (first, last), lease_seconds, our_subnet, name, .. } = self;
         format!(
             "apiVersion: dhcpfailover.io/v1alpha1
 kind: DhcpFailoverPair
 metadata: {{name: interop}}
 spec:
-  relationship: fo-peer
+  relationship: {name}
   mcltSeconds: {mclt}
   loadBalancing: {{split: {split}, maxSeconds: 3}}
   link: {{security: Plain, port: 647, pollIntervalSeconds: 3, pollTimeoutSeconds: 10}}
@@ -102,7 +108,8 @@ spec:
     /// The pair as a dhcpd in a role is told it.
     #[must_use]
     pub fn config(&self, role: Role) -> String {
-        let Self { mclt, split, pool: (first, last), lease_seconds, isc_lines, isc_name, .. } = self;
+        let Self { mclt, split, pool: (first, last), lease_seconds, isc_lines, isc_name, isc_pool, .. } =
+            self;
         // Where it is does not depend on what it believes to be.
         let (own, peer) = match (role, self.role) {
             (Role::Secondary, Role::Primary) | (Role::Primary, Role::Primary) => (SECONDARY, PRIMARY),
@@ -136,6 +143,7 @@ subnet 10.50.0.0 netmask 255.255.0.0 {{
   pool {{
     failover peer \"{isc_name}\";
     range {first} {last};
+    {isc_pool}
   }}
 }}
 ",
@@ -197,6 +205,11 @@ impl Pair {
     pub fn start_isc(&mut self) {
         self.isc =
             Isc::start(&self.lab, "isc", &self.setup.config(self.setup.isc_role), self.setup.isc_clock);
+    }
+
+    /// Sets the lines for our subnet for our server's next start.
+    pub fn set_our_subnet(&mut self, lines: String) {
+        self.setup.our_subnet = lines;
     }
 
     /// Sets the dhcpd's clock for its next start.

@@ -78,6 +78,8 @@ pub struct Endpoint {
     starting: Option<Mono>,
     /// The partner as heard on the present connection.
     heard: Option<(State, bool)>,
+    /// The first state that the partner said on the present connection.
+    first_word: Option<State>,
     /// The outstanding request for bindings.
     request: Option<Request>,
     /// Normal as soon as the barrier is open.
@@ -124,6 +126,7 @@ impl Endpoint {
     /// The connection is established, the partner's state not yet known.
     pub fn link_up(&mut self, partner_receive_timer: Seconds) {
         self.heard = None;
+        self.first_word = None;
         let record = &self.record;
         self.knew_nobody = record.partner.is_none() && !record.integrated && !record.data_lost;
         self.partner_receive_timer = partner_receive_timer;
@@ -153,6 +156,7 @@ impl Endpoint {
         let first = self.heard.is_none();
         let same = self.heard == Some((state, startup));
         self.heard = Some((state, startup));
+        self.first_word = self.first_word.or(Some(state));
         self.contact_lost = None;
         let known = self.record.partner;
         self.record.partner = Some(PartnerRecord {
@@ -354,6 +358,29 @@ impl Endpoint {
     #[must_use]
     pub fn is_starting(&self) -> bool {
         self.starting.is_some()
+    }
+
+    /// Whether a dhcpd that recovers has its leases still. It asks for everything each time (`spec/failover-protocol.md`
+    /// §5), but keeps its state in the file in which it keeps its leases: without that file it knows no state but
+    /// Recover (decision 023).
+    #[must_use]
+    pub fn isc_remembers(&self) -> bool {
+        match self.first_word {
+            Some(
+                State::Normal
+                | State::CommunicationsInterrupted
+                | State::PartnerDown
+                | State::PotentialConflict
+                | State::ConflictDone
+                | State::ResolutionInterrupted
+                | State::Paused
+                | State::Shutdown,
+            ) => true,
+            Some(
+                State::Unknown | State::Startup | State::Recover | State::RecoverWait | State::RecoverDone,
+            )
+            | None => false,
+        }
     }
 
     /// The partner's state on the present connection; `None` while it is not heard.

@@ -51,6 +51,7 @@ impl Endpoint {
             settings,
             starting: Some(ctx.now.mono + wait),
             heard: None,
+            first_word: None,
             request: None,
             exit_pending: false,
             partner_receive_timer: Seconds::ZERO,

@@ -1,5 +1,6 @@
 //! A whole server and a partner that says anything.
 
+mod amnesia;
 mod bench;
 mod bindings;
 #[path = "../common/dhcp.rs"]

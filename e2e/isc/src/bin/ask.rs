@@ -6,6 +6,8 @@
 //! `ask crowd take RELAY FIRST COUNT SERVER…`: many clients behind a relay take a lease each; a line
 //! `NUMBER ADDRESS SERVER SECONDS` for each that got one.
 //!
+//! `ask crowd bootp RELAY FIRST COUNT SERVER…`: the same of BOOTP clients, whose leases have no length.
+//!
 //! `ask crowd discover RELAY FIRST COUNT SERVER…`: the same clients only ask; such a line for each offer.
 //!
 //! `ask crowd renew|release|decline RELAY SERVER`: does that at one server for all whose lines are read from
@@ -23,16 +25,21 @@ type Told<T = ()> = Result<T, String>;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let told =
-        match words.as_slice() {
-            ["crowd", "take", relay, first, count, servers @ ..] => newcomers(relay, first, count)
-                .and_then(|(relay, asked)| converse(relay, &all(servers)?, asked)),
-            ["crowd", "discover", relay, first, count, servers @ ..] => newcomers(relay, first, count)
-                .and_then(|(relay, asked)| discover(relay, &all(servers)?, asked)),
-            ["crowd", verb, relay, server] => each(verb, relay, server),
-            [verb, number, address, server] => one(verb, number, address, server),
-            _ => Err("see the head of ask.rs".to_owned()),
-        };
+    let told = match words.as_slice() {
+        ["crowd", "take", relay, first, count, servers @ ..] => {
+            newcomers(Kind::Discover, relay, first, count)
+                .and_then(|(relay, asked)| converse(relay, &all(servers)?, asked))
+        }
+        ["crowd", "bootp", relay, first, count, servers @ ..] => newcomers(Kind::Bootp, relay, first, count)
+            .and_then(|(relay, asked)| converse(relay, &all(servers)?, asked)),
+        ["crowd", "discover", relay, first, count, servers @ ..] => {
+            newcomers(Kind::Discover, relay, first, count)
+                .and_then(|(relay, asked)| discover(relay, &all(servers)?, asked))
+        }
+        ["crowd", verb, relay, server] => each(verb, relay, server),
+        [verb, number, address, server] => one(verb, number, address, server),
+        _ => Err("see the head of ask.rs".to_owned()),
+    };
     if let Err(why) = told {
         eprintln!("{why}");
         std::process::exit(1);
@@ -105,10 +112,15 @@ fn all(servers: &[&str]) -> Told<Vec<Ipv4Addr>> {
     servers.iter().map(|server| parse(server)).collect()
 }
 
-fn newcomers(relay: &str, first: &str, count: &str) -> Told<(Ipv4Addr, impl Iterator<Item = Question>)> {
+fn newcomers(
+    kind: Kind,
+    relay: &str,
+    first: &str,
+    count: &str,
+) -> Told<(Ipv4Addr, impl Iterator<Item = Question>)> {
     let (relay, first, count) = (parse::<Ipv4Addr>(relay)?, parse::<u32>(first)?, parse::<u32>(count)?);
     let questions = (first..first + count).map(move |number| Question {
-        kind: Kind::Discover,
+        kind,
         xid: number,
         hardware: hardware(number),
         ciaddr: None,
@@ -204,6 +216,13 @@ fn converse(relay: Ipv4Addr, servers: &[Ipv4Addr], mut questions: impl Iterator<
 
 fn hear(asking: &mut BTreeMap<u32, Asking>, answer: Answer<'_>, say: &impl Fn(&Question) -> Told) -> Told {
     let Some(client) = answer.xid().and_then(|xid| asking.get_mut(&xid)) else { return Ok(()) };
+    if client.question.kind == Kind::Bootp {
+        let (Some(address), Some(server)) = (answer.address(), answer.next_server()) else { return Ok(()) };
+        let number = client.question.xid;
+        println!("{number} {address} {server} 0");
+        asking.remove(&number);
+        return Ok(());
+    }
     let (Some(address), Some(server), Some(kind)) = (answer.address(), answer.server(), answer.kind()) else {
         return Ok(());
     };

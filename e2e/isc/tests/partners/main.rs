@@ -3,10 +3,12 @@
 mod basics;
 mod clocks;
 mod crowds;
+mod flags;
 mod lost;
 mod mistakes;
 mod partner_down;
 mod pools;
+mod setups;
 
 use interop::client::Client;
 use interop::pair::{Pair, Role, SYNC, Setup};
@@ -41,6 +43,9 @@ both_roles!(
         two_hundred_leases_are_made_renewed_and_given_up_at_either,
         five_thousand_updates_of_ours_are_sent_after_a_cut,
         five_thousand_updates_of_the_dhcpd_arrive_after_a_cut;
+    flags:
+        a_bootp_client_of_the_dhcpd_keeps_its_address,
+        a_lease_that_both_reserve_stays_its_clients;
     lost:
         the_dhcpd_loses_its_lease_file,
         our_server_loses_its_store;
@@ -60,6 +65,9 @@ both_roles!(
         split_0_leaves_all_clients_to_the_secondary,
         split_64_leaves_each_client_to_one_server,
         split_256_leaves_all_clients_to_the_primary;
+    setups:
+        a_pair_of_another_kind_lives_through_a_day,
+        releases_cross_a_take_over;
 );
 
 /// First contact of two empty servers may take the MCLT.
