@@ -219,3 +219,10 @@ fn seed_715818_what_is_taken_back_from_a_lost_server_is_held() {
 fn seed_924922_what_the_primary_may_have_freed_waits_for_its_own_client_too() {
     holds_with_all_faults(924_922);
 }
+
+/// A client declined at one server, an operator reset the address there, and the client went on to renew at the other
+/// server, whose word then made the first forget what it had promised (`binding::merge`).
+#[test]
+fn seed_1032455_an_abandoned_address_that_is_reset_is_still_promised() {
+    holds_with_all_faults(1_032_455);
+}

@@ -106,7 +106,10 @@ pub(super) fn repairing(lease: Lease) -> Lease {
 fn held(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
     // Freed in PartnerDown without the partner's word: what was promised to the client counts there still.
     let remembered = !mine.status.is_available() || is_unparked(mine);
-    let known = is_of(mine, incoming.client.as_ref()) && remembered;
+    // An abandoned address forgot whose it was, but not what that client was promised.
+    let whose =
+        is_of(mine, incoming.client.as_ref()) || (mine.status == Status::Reset && mine.client.is_none());
+    let known = whose && remembered;
     let same = known && mine.status == Status::Active;
     // An end that was left out could be any that the partner may grant; what is at least safe is its lead.
     let told = incoming.lease_expiry.unwrap_or(ctx.now + ctx.mclt);

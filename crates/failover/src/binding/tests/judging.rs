@@ -373,3 +373,12 @@ proptest! {
         prop_assert_eq!(number(&verdict).is_none(), now > held + u64::from(guard));
     }
 }
+
+#[test]
+fn a_reset_address_that_forgot_its_client_remembers_what_was_promised() {
+    let forgotten = Lease { client: None, received_potential_max: t(9_000), ..mine(Status::Reset) };
+    for role in ROLES {
+        let lease = accepted(judge(&forgotten, &seen(901, update(Status::Active)), &ctx(role, Dialect::Own)));
+        assert_eq!(lease.latest_promise(), t(9_000), "{role}");
+    }
+}
