@@ -20,6 +20,7 @@ mod link;
 mod offers;
 mod outbox;
 mod report;
+mod requests;
 mod reset;
 mod service;
 mod start;

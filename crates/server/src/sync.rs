@@ -1,4 +1,4 @@
-//! Bindings to and from the partner: updates, answers, requests for updates, the exit barrier
+//! Bindings to and from the partner: updates, answers, the partner's requests, the exit barrier
 //! (`spec/failover-protocol.md` §3, §5; `spec/failover-behaviour.md` §7.3).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,7 @@ use leases::lease::{Lease, Status, Sync};
 
 use crate::Server;
 use crate::interface::Event;
+use crate::requests::Request;
 
 /// What is under way between the servers on the present connection.
 #[derive(Debug, Default)]
@@ -23,14 +24,16 @@ pub(crate) struct Exchange {
     by_address: BTreeMap<Ipv4Addr, u32>,
     /// The partner's request for bindings that we are answering.
     answering: Option<Answering>,
-    /// Our own request for bindings: its number.
-    pub(crate) request: Option<u32>,
+    /// Our own request for bindings.
+    pub(crate) request: Option<Request>,
+    /// The partner asked for everything and was not told all of it yet: a later UPDREQ asks for that, too.
+    owes_everything: bool,
     /// What must be acknowledged before PartnerDown may end.
     pub(crate) barrier: Option<Barrier>,
     /// When the partner rejected the present state of an address.
     rejected_at: BTreeMap<Ipv4Addr, Mono>,
     /// When what we rejected as too early may be told again: then we ask for it (HU-9).
-    ask_at: Option<UnixTime>,
+    pub(crate) ask_at: Option<UnixTime>,
     /// Updates of an ISC dhcpd that end a lease in the very second in which it ends, by their numbers: they
     /// are judged in the next one.
     early: Vec<(u32, BindingUpdate)>,
@@ -125,6 +128,9 @@ impl Server {
 
     /// The partner tells of bindings.
     pub(crate) fn updates(&mut self, now: Now, xid: u32, updates: &[BindingUpdate]) {
+        if let Some(request) = &mut self.exchange.request {
+            request.heard_at = now.mono;
+        }
         if let [update] = updates {
             // What it says later of an address is judged after what it said before.
             self.judge_early(now, |early| early.address == update.address);
@@ -228,6 +234,9 @@ impl Server {
 
     /// The partner asks for bindings (§5).
     pub(crate) fn answer_updates(&mut self, now: Now, xid: u32, all: bool) {
+        // The link broke before all was told, and whoever lost its data need not say so again (RC-6).
+        let everything = all || self.exchange.owes_everything;
+        self.exchange.owes_everything = everything;
         // Not only after a common Normal: what was fetched from the partner, or acknowledged by it, before
         // the first one can be lost there as well.
         let partner_knew = || {
@@ -244,34 +253,11 @@ impl Server {
         let todo: BTreeSet<Ipv4Addr> = self
             .table
             .iter()
-            .filter(|lease| if all { !is_untouched(lease) } else { lease.sync != Sync::Agreed })
+            .filter(|lease| if everything { !is_untouched(lease) } else { lease.sync != Sync::Agreed })
             .map(|lease| lease.address)
             .collect();
         self.exchange.answering = Some(Answering { xid, open: todo.clone(), todo });
         self.finish_answer(now);
-    }
-
-    /// All that we asked for has come.
-    pub(crate) fn updates_done(&mut self, now: Now, xid: u32) {
-        if self.exchange.request != Some(xid) {
-            return;
-        }
-        self.exchange.request = None;
-        let context = self.context(now);
-        self.endpoint.updates_done(context);
-    }
-
-    /// Asks the partner for its bindings.
-    pub(crate) fn request_updates(&mut self, now: Now, all: bool) {
-        self.say_state_before_anything(now);
-        let after = self.journal.last();
-        if all && self.endpoint.record().data_lost {
-            self.exchange.amnesia = true;
-        }
-        let Some(session) = self.links.session() else { return };
-        let message = if all { Message::UpdReqAll } else { Message::UpdReq };
-        self.counters.add("failover_messages_sent", message.name(), 1);
-        self.exchange.request = Some(session.send(message, after, now));
     }
 
     /// On entry of Normal everything that is not agreed goes again (§3.5).
@@ -303,15 +289,6 @@ impl Server {
                 let lease = Lease { sync: Sync::Due, ..lease.clone() };
                 self.commit(lease);
             }
-        }
-    }
-
-    /// Asks for what was rejected as too early once it is not too early any more.
-    pub(crate) fn ask_again(&mut self, now: Now) {
-        let due = self.exchange.ask_at.is_some_and(|at| now.wall >= at);
-        if due && self.endpoint.record().state == State::Normal && self.exchange.request.is_none() {
-            self.exchange.ask_at = None;
-            self.request_updates(now, false);
         }
     }
 
@@ -511,6 +488,7 @@ impl Server {
         let Some(answering) = self.exchange.answering.take_if(|answering| answering.open.is_empty()) else {
             return;
         };
+        self.exchange.owes_everything = false;
         let after = self.journal.last();
         if let Some(session) = self.links.session() {
             session.reply(answering.xid, Message::UpdDone, after, now);

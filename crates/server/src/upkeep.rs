@@ -34,6 +34,7 @@ impl Server {
         self.restore_abandoned(now);
         self.retry_rejected(now);
         self.ask_again(now);
+        self.give_up_unanswered(now);
         self.tick_balance(now);
         self.check_barrier(now, None);
     }

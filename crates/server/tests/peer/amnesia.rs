@@ -59,11 +59,11 @@ fn may_end(manners: Manners, first: State) -> bool {
 }
 
 fn accepted(bench: &Bench) -> bool {
-    let answers = bench.heard.iter().filter_map(|frame| match &frame.message {
+    let mut answers = bench.heard.iter().filter_map(|frame| match &frame.message {
         Message::BndAck(acks) => acks.iter().find(|ack| ack.address == ADDRESS),
         _ => None,
     });
-    answers.last().expect("an answer").reject.is_none()
+    answers.next_back().expect("an answer").reject.is_none()
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod dhcp;
 mod evil;
 mod grid;
 mod pools;
+mod requests;
 mod reset;

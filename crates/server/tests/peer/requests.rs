@@ -1,0 +1,85 @@
+//! Requests for bindings, of the server and of its partner (`spec/failover-behaviour.md` §8).
+
+use api::identity::{Role, State};
+use api::time::Seconds;
+use failover::wire::Message;
+use leases::lease::Status;
+
+use crate::bench::{Bench, Manners, OnUpdate};
+use crate::grid::in_state;
+
+/// Twice the receive timer.
+const PATIENCE: u32 = 120;
+
+/// In Recover, having asked for everything.
+fn asking(role: Role, manners: Manners) -> Bench {
+    let (bench, linked) = in_state(role, manners, State::Recover);
+    assert!(linked);
+    bench
+}
+
+#[test]
+fn rc_7_who_answers_no_request_is_asked_on_another_connection() {
+    for role in [Role::Primary, Role::Secondary] {
+        for manners in [Manners::Own, Manners::Isc] {
+            let mut bench = asking(role, manners);
+            bench.run(Seconds(PATIENCE - 2));
+            assert!(bench.conn.is_some(), "{role} {manners:?}");
+            bench.run(Seconds(4));
+            assert_eq!(bench.conn, None, "{role} {manners:?}");
+            bench.connect(State::PartnerDown, false);
+            bench.run(Seconds(1));
+            bench.done();
+            bench.run(Seconds(1));
+            assert_ne!(bench.state(), State::Recover, "{role} {manners:?}");
+        }
+    }
+}
+
+#[test]
+fn rc_7_who_still_tells_of_bindings_has_time() {
+    let mut bench = asking(Role::Secondary, Manners::Own);
+    for last in 100..105 {
+        bench.run(Seconds(PATIENCE / 2));
+        bench.give(last..last + 1);
+    }
+    bench.run(Seconds(PATIENCE / 2));
+    assert!(bench.conn.is_some());
+}
+
+/// What the server told of since.
+fn told(bench: &Bench) -> usize {
+    let updates = bench.heard.iter().filter_map(|frame| match &frame.message {
+        Message::BndUpd(updates) => Some(updates),
+        _ => None,
+    });
+    updates.flatten().filter(|update| update.status == Some(Status::Active)).count()
+}
+
+#[test]
+fn rc_6_after_a_request_for_everything_that_was_cut_short_a_lesser_one_is_one_for_everything() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
+    for client in 1..6 {
+        bench.lease(client).expect("a lease");
+    }
+    bench.run(Seconds(2));
+    bench.heard.clear();
+    bench.send(Message::UpdReq);
+    bench.run(Seconds(1));
+    assert_eq!(told(&bench), 0, "all is agreed");
+
+    bench.on_update = OnUpdate::Ignore;
+    bench.send(Message::UpdReqAll);
+    bench.run(Seconds(1));
+    bench.hang_up();
+    bench.on_update = OnUpdate::Accept;
+    bench.connect(State::Normal, false);
+    bench.heard.clear();
+    bench.send(Message::UpdReq);
+    bench.run(Seconds(1));
+    assert_eq!(told(&bench), 5);
+    bench.heard.clear();
+    bench.send(Message::UpdReq);
+    bench.run(Seconds(1));
+    assert_eq!(told(&bench), 0, "it was told everything");
+}
