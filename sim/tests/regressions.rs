@@ -226,3 +226,10 @@ fn seed_924922_what_the_primary_may_have_freed_waits_for_its_own_client_too() {
 fn seed_1032455_an_abandoned_address_that_is_reset_is_still_promised() {
     holds_with_all_faults(1_032_455);
 }
+
+/// A server lost its volume, and with it a lease that nobody else knew; the survivor held the address. Then the survivor
+/// lost its own, and fetched the address from the first one, which knew of no hold (`binding::tell_hold`).
+#[test]
+fn seed_1039958_a_hold_outlasts_the_loss_of_who_held() {
+    holds_with_all_faults(1_039_958);
+}

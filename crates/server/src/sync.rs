@@ -114,7 +114,11 @@ impl Server {
         let Some(address) = self.next_update(now) else { return false };
         let Some(side) = self.side(now) else { return false };
         let Some(lease) = self.table.get(address) else { return false };
-        let update = binding::update_for(lease, &side);
+        let mut update = binding::update_for(lease, &side);
+        let record = self.endpoint.record();
+        if side.dialect == Dialect::Own && (self.exchange.amnesia || now.wall <= record.amnesia_until) {
+            binding::tell_hold(&mut update, lease, now.wall);
+        }
         let Some(session) = self.links.session() else { return false };
         let xid = session.send(Message::BndUpd(vec![update.clone()]), Lsn::ZERO, now);
         self.counters.add("failover_messages_sent", "BNDUPD", 1);
@@ -478,6 +482,9 @@ impl Server {
                 class: "conflict",
                 text: format!("{address} was held by {loser}; the partner's client keeps it"),
             });
+        }
+        if binding::tells_hold(update) {
+            self.endpoint.held_for_amnesia(lease.hold_until);
         }
         self.commit(lease);
         None

@@ -21,6 +21,8 @@ pub(super) struct Incoming {
     pub(super) flags: Flags,
     pub(super) hostname: Option<String>,
     pub(super) relay_info: Option<Vec<u8>>,
+    /// Until when the partner holds the address for its last client, as either side lost its data.
+    hold_until: Option<UnixTime>,
 }
 
 impl Incoming {
@@ -39,6 +41,7 @@ impl Incoming {
             flags: update.flags,
             hostname: told.hostname,
             relay_info: told.relay_info,
+            hold_until: told.hold_until.map(local),
         }
     }
 
@@ -50,6 +53,11 @@ impl Incoming {
 
 /// The record to commit for an update that was accepted.
 pub(super) fn merged(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
+    let lease = by_status(mine, incoming, ctx);
+    Lease { hold_until: lease.hold_until.max(incoming.hold_until.unwrap_or_default()), ..lease }
+}
+
+fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
     match incoming.status {
         Status::Active => held(mine, incoming, ctx),
         Status::Expired | Status::Released | Status::Reset => {

@@ -32,6 +32,7 @@ pub use local::{
     Denied, Here, Serving, abandon, abandoned_timeout, adopt, decline, expire, give, grant, may_adopt,
     may_lease, may_rewind, reclaim, release, reserve, reset, unpark, unreserve,
 };
+pub use options::{tell_hold, tells_hold};
 pub use update::{Side, acked, is_withheld, rejected, update_for};
 
 /// With whose manners the partner must be reckoned (`spec/failover-protocol.md` §0).

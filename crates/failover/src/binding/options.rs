@@ -1,13 +1,18 @@
-//! What servers of ours tell each other about a client beside its binding: DHCP options 12 and 82, as
-//! code, length, data (`spec/failover-protocol.md` §9, sub-option 9).
+//! What servers of ours tell each other beside a binding: its client's DHCP options 12 and 82, and how long it is
+//! held, as code, length, data (`spec/failover-protocol.md` §9, sub-option 9).
 
+use api::time::UnixTime;
 use leases::lease::Lease;
 
-/// What a partner told of a client.
+use crate::wire::BindingUpdate;
+
+/// What a partner told.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Told {
     pub(super) hostname: Option<String>,
     pub(super) relay_info: Option<Vec<u8>>,
+    /// By the partner's clock.
+    pub(super) hold_until: Option<u32>,
 }
 
 /// The options of a record; `None` if there is nothing to tell.
@@ -30,11 +35,27 @@ pub(super) fn decode(mut octets: &[u8]) -> Told {
         match *code {
             HOST_NAME => told.hostname = String::from_utf8(data.to_vec()).ok(),
             RELAY_INFO => told.relay_info = Some(data.to_vec()),
+            HOLD_UNTIL => told.hold_until = data.try_into().ok().map(u32::from_be_bytes),
             _ => {}
         }
         octets = rest;
     }
     told
+}
+
+/// Adds to an update how long the address is held because either side lost its data (decision 024). An older
+/// partner skips it.
+pub fn tell_hold(update: &mut BindingUpdate, lease: &Lease, now: UnixTime) {
+    if lease.hold_until > now && !lease.hold_until.is_infinite() {
+        let options = update.request_options.get_or_insert_default();
+        push(options, HOLD_UNTIL, &lease.hold_until.get().to_be_bytes());
+    }
+}
+
+/// Whether an update says that.
+#[must_use]
+pub fn tells_hold(update: &BindingUpdate) -> bool {
+    update.request_options.as_deref().is_some_and(|octets| decode(octets).hold_until.is_some())
 }
 
 fn push(out: &mut Vec<u8>, code: u8, data: &[u8]) {
@@ -46,3 +67,5 @@ fn push(out: &mut Vec<u8>, code: u8, data: &[u8]) {
 
 const HOST_NAME: u8 = 12;
 const RELAY_INFO: u8 = 82;
+/// The last of the codes that RFC 2132 leaves to a site.
+const HOLD_UNTIL: u8 = 254;

@@ -9,7 +9,8 @@ use super::{
     ADDRESS, DIALECTS, M, ROLES, accepted, agreed, client, ctx, due, mine, number, of_client, seen, t, update,
 };
 use crate::binding::{
-    Dialect, QUARANTINE, amnesia_hold, end_quarantine, judge, prolong_quarantine, update_for,
+    Dialect, QUARANTINE, amnesia_hold, end_quarantine, judge, prolong_quarantine, tell_hold, tells_hold,
+    update_for,
 };
 use crate::wire::BindingUpdate;
 
@@ -380,5 +381,26 @@ fn a_reset_address_that_forgot_its_client_remembers_what_was_promised() {
     for role in ROLES {
         let lease = accepted(judge(&forgotten, &seen(901, update(Status::Active)), &ctx(role, Dialect::Own)));
         assert_eq!(lease.latest_promise(), t(9_000), "{role}");
+    }
+}
+
+#[test]
+fn a_hold_is_told_and_kept_by_the_clock_of_who_hears_it() {
+    for status in Status::ALL {
+        let held = |until| Lease { hold_until: until, ..mine(status) };
+        for (until, told) in [(t(450), false), (t(9_000), true), (UnixTime::INFINITE, false)] {
+            let mut said = seen(301, update(status));
+            tell_hold(&mut said, &held(until), t(450));
+            assert_eq!(tells_hold(&said), told, "{status} until {until}");
+            let mut ctx = ctx(Role::Secondary, Dialect::Own);
+            ctx.partner_ahead = 10;
+            let lease = accepted(judge(&mine(Status::Free), &said, &ctx));
+            let expected = if told { t(8_990) } else { UnixTime::ZERO };
+            assert_eq!(lease.hold_until, expected, "{status} until {until}");
+            // A lease that was granted meanwhile ends what was held before it.
+            let longer = Lease { hold_until: t(20_000), ..mine(Status::Free) };
+            let kept = if status == Status::Active { expected } else { t(20_000) };
+            assert_eq!(accepted(judge(&longer, &said, &ctx)).hold_until, kept, "{status}");
+        }
     }
 }
