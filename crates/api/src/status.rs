@@ -223,8 +223,8 @@ pub struct ServerStatus {
     /// Until when no client gets an address that it has not got already, and `newClientsWaitFor` why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_clients_from: Option<Timestamp>,
-    /// Why no new client is served: `BothStoresLost`, `PartnerDownLost` or
-    /// `SerialPartnerDown`.
+    /// Why no new client is served: `BothStoresLost`, `PartnerDownLost`, `SerialPartnerDown`, or for a moment
+    /// `PartnerUpdates`: an ISC dhcpd that was alone has not told all its leases yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_clients_wait_for: Option<String>,
     /// It stays without its partner because a request said `hold`.

@@ -77,6 +77,10 @@ pub struct Record {
     /// Until when no client gets an address that it has not got already.
     #[serde(default)]
     pub hold: Option<Hold>,
+    /// The partner was heard in PartnerDown, and may not have told all that it granted alone: nobody new is
+    /// served until it has (§7.3).
+    #[serde(default)]
+    pub unsettled: bool,
 }
 
 /// The partner as last heard.
@@ -126,6 +130,7 @@ impl Record {
             held: false,
             shutdown_unsaid: false,
             hold: None,
+            unsettled: false,
         }
     }
 }

@@ -52,7 +52,11 @@ impl Server {
             mclt: self.max_lead.for_grants(),
             mode,
             down: self.partner_down(),
-            new_clients_from: self.endpoint.hold(now.wall).map_or(UnixTime::ZERO, |hold| hold.until),
+            new_clients_from: if self.endpoint.record().unsettled && here.state != State::PartnerDown {
+                UnixTime::INFINITE
+            } else {
+                self.endpoint.hold(now.wall).map_or(UnixTime::ZERO, |hold| hold.until)
+            },
             ri_serve: self.config.ri_serve,
         }
     }

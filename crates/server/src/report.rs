@@ -132,7 +132,10 @@ impl Server {
                 .and_then(UnixTime::timestamp),
             safe_period_expires_at: self.endpoint.safe_period_expires_at().and_then(UnixTime::timestamp),
             new_clients_from: hold.and_then(|hold| hold.until.timestamp()),
-            new_clients_wait_for: hold.map(|hold| hold.reason.as_str().to_owned()),
+            new_clients_wait_for: match hold {
+                Some(hold) => Some(hold.reason.as_str().to_owned()),
+                None => record.unsettled.then(|| "PartnerUpdates".to_owned()),
+            },
             held: record.held,
             exit_blocked: self.exchange.barrier.as_ref().map(|barrier| ExitBlocked {
                 reason: "UpdatesPending".to_owned(),

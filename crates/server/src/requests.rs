@@ -40,6 +40,7 @@ impl Server {
             return;
         }
         self.exchange.request = None;
+        self.endpoint.settled();
         let context = self.context(now);
         self.endpoint.updates_done(context);
     }

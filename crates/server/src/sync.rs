@@ -274,6 +274,13 @@ impl Server {
         }
         self.exchange.rejected_at.clear();
         self.exchange.settled();
+        if self.endpoint.record().unsettled {
+            match self.dialect() {
+                Some(Dialect::Own) => self.endpoint.settled(),
+                Some(Dialect::Isc) => self.request_updates(now, false),
+                None => {}
+            }
+        }
         self.end_quarantine(now);
         self.balance_on_normal(now);
     }

@@ -37,8 +37,8 @@ pub struct Serving {
     /// In PartnerDown while the partner is silent since: its waits. `None` in every other state, and once
     /// the partner was heard.
     pub down: Option<PartnerDown>,
-    /// Renewals only before this time: serial PartnerDown (§7.5), or both stores were lost (§8). Zero if
-    /// neither.
+    /// Renewals only before this time: serial PartnerDown (§7.5), both stores were lost (§8), or a survivor has not
+    /// told all that it granted alone (§7.3). Zero if none of them.
     pub new_clients_from: UnixTime,
     /// Service in ResolutionInterrupted.
     pub ri_serve: RiServe,

@@ -160,6 +160,7 @@ impl Endpoint {
     fn is_unsynchronised(&self) -> bool {
         self.is_starting() && self.record.state != State::PartnerDown
             || self.fence_in_force().is_some()
+            || self.record.unsettled
             || matches!(self.record.state, State::Recover | State::RecoverWait)
     }
 

@@ -73,6 +73,15 @@ impl Endpoint {
         held
     }
 
+    /// The survivor has told everything that it granted alone: one of ours before it entered Normal, a dhcpd once it has
+    /// answered a request for updates.
+    pub fn settled(&mut self) {
+        let recovers = matches!(self.record.state, State::Recover | State::RecoverWait | State::RecoverDone);
+        if !recovers {
+            self.record_changed |= std::mem::take(&mut self.record.unsettled);
+        }
+    }
+
     /// Since when this server's data is lost, as told to the partner. `None` if it is not, or if a bootstrap
     /// token says that there never was any.
     #[must_use]

@@ -166,6 +166,8 @@ impl Endpoint {
             stamp: known.and_then(|known| known.stamp).max(change),
             highest: known.and_then(|known| known.highest),
         });
+        let recovers = matches!(self.record.state, State::Recover | State::RecoverWait | State::RecoverDone);
+        self.record.unsettled |= recovers && state == State::PartnerDown;
         self.record_changed = true;
         if self.exit_pending && !self.leads_to_normal(state) {
             self.exit_pending = false;

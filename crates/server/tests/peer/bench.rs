@@ -435,6 +435,24 @@ impl Bench {
         }
     }
 
+    /// Accepts all updates that it has heard on this connection, whatever it answered before.
+    pub(crate) fn acknowledge_all(&mut self) {
+        let updates: Vec<_> = self
+            .heard
+            .iter()
+            .filter_map(|frame| match &frame.message {
+                Message::BndUpd(updates) => Some((frame.xid, updates.clone())),
+                _ => None,
+            })
+            .collect();
+        for (xid, updates) in updates {
+            let accepted =
+                |address| BindingAck { address, reject: None, client_id: None, potential_expiry: None };
+            let acks = updates.iter().filter_map(|update| update.address).map(accepted).collect();
+            self.reply(xid, Message::BndAck(acks));
+        }
+    }
+
     /// Takes in what the server says, and answers its updates.
     fn listen(&mut self, now: Now) -> bool {
         let Some(conn) = self.conn else { return false };

@@ -1,6 +1,7 @@
 //! A whole server and a partner that says anything.
 
 mod amnesia;
+mod barrier;
 mod bench;
 mod bindings;
 #[path = "../common/dhcp.rs"]
