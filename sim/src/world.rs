@@ -323,6 +323,10 @@ impl World {
                 self.nodes[node].skew = i64::try_from(step).unwrap_or(0) - bound as i64;
                 self.note(node, "has its clock set");
             }
+            // Servers that lost everything know of no longer leases than their first configuration after that allows.
+            What::Change
+                if self.nodes.iter().all(|node| node.amnesic)
+                    && self.nodes.iter().any(|node| node.server.is_none()) => {}
             What::Change => {
                 self.version += 1;
                 self.history.note(self.time, "operator", format_args!("configures version {}", self.version));
