@@ -233,3 +233,10 @@ fn seed_1032455_an_abandoned_address_that_is_reset_is_still_promised() {
 fn seed_1039958_a_hold_outlasts_the_loss_of_who_held() {
     holds_with_all_faults(1_039_958);
 }
+
+/// An operator reset an address that nobody used, and within the second its client came back at the other server
+/// (`binding::reset`).
+#[test]
+fn seed_1087254_a_client_that_is_seen_in_the_second_of_a_reset_keeps_its_lease() {
+    holds_with_all_faults(1_087_254);
+}

@@ -333,14 +333,20 @@ pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result
 }
 
 /// An operator ends a binding, at the operator's word that nobody uses the address.
+///
+/// A client that the partner sees in the same moment does, by whichever clock: so the reset counts as made before.
 pub fn reset(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     match lease.status {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned => {
-            Ok(Lease { held_until: here.now, ..changed(lease, Status::Reset, here) })
+            let starts = here.now - SAME_MOMENT - here.guard;
+            Ok(Lease { held_until: here.now, starts, ..changed(lease, Status::Reset, here) })
         }
         Status::Free | Status::Backup | Status::Reset => Err(Denied::NotOurs),
     }
 }
+
+/// Clocks differ by up to a second, and times are cut to seconds.
+const SAME_MOMENT: Seconds = Seconds(2);
 
 /// The configuration came to reserve the address. `None` if the record says so already.
 #[must_use]
