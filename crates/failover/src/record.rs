@@ -68,6 +68,9 @@ pub struct Record {
     /// A human vouched that fences up to this change of the partner are obsolete.
     #[serde(default)]
     pub unfenced: Option<StateStamp>,
+    /// In PartnerDown: the partner was heard in RecoverDone, in which it renews leases, and was not lost since.
+    #[serde(default)]
+    pub partner_renews: bool,
     /// In CommunicationsInterrupted until a request ends it.
     #[serde(default)]
     pub held: bool,
@@ -131,6 +134,7 @@ impl Record {
             shutdown_unsaid: false,
             hold: None,
             unsettled: false,
+            partner_renews: false,
         }
     }
 }

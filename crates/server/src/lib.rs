@@ -382,6 +382,7 @@ impl Server {
             Action::Request { all } => self.request_updates(now, all),
             Action::CancelRequest => self.exchange.request = None,
             Action::DropLink => self.drop_link(now, "asked to interrupt communications"),
+            Action::FreezeBounds => self.freeze_bounds(now),
             Action::Requeue => self.requeue(now),
             Action::Behind(why) => {
                 // The first start of a new pair begins with an empty store, as its token says.

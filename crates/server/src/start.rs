@@ -184,6 +184,7 @@ pub(crate) fn settings(config: &PairConfig) -> Settings {
         startup_expiry: config.startup_expiry,
         alone: config.secondary.is_none(),
         safe_period: config.safe_period,
+        receive_timer: config.poll_timeout,
     }
 }
 

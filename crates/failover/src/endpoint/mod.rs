@@ -62,6 +62,8 @@ pub enum Action {
     DropLink,
     /// Forget the request; its UPDDONE answers nothing any more.
     CancelRequest,
+    /// Take the bounds of PartnerDown anew: the partner has renewed leases since (§3.3, note 7).
+    FreezeBounds,
     /// Everything that is not acknowledged is to be sent again, with what was rejected (entry of Normal).
     Requeue,
     /// The store is behind what the partner knows, or lost; an alarm.
@@ -104,6 +106,8 @@ pub struct Settings {
     pub alone: bool,
     /// PartnerDown by itself after so long without contact; the risk was accepted (§7.1).
     pub safe_period: Option<Seconds>,
+    /// Own receive timer.
+    pub receive_timer: Seconds,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -168,6 +172,7 @@ impl Endpoint {
         });
         let recovers = matches!(self.record.state, State::Recover | State::RecoverWait | State::RecoverDone);
         self.record.unsettled |= recovers && state == State::PartnerDown;
+        self.record.partner_renews |= self.record.state == State::PartnerDown && state == State::RecoverDone;
         self.record_changed = true;
         if self.exit_pending && !self.leads_to_normal(state) {
             self.exit_pending = false;
@@ -198,16 +203,14 @@ impl Endpoint {
             self.record.link_edges += 1;
             self.record_changed = true;
         }
-        let Some((last_word, _)) = self.heard.take() else { return };
+        if self.heard.take().is_none() {
+            return;
+        }
         self.forget_request();
         self.exit_pending = false;
         match self.record.state {
-            State::PartnerDown if last_word == State::RecoverDone => {
-                // It may have renewed leases until it noticed the loss itself (note 7).
-                let silent_at = ctx.now.wall + self.partner_receive_timer;
-                self.record.partner_down_at = self.record.partner_down_at.max(Some(silent_at));
-                self.record.interrupted_at = self.record.partner_down_at;
-                self.record_changed = true;
+            State::PartnerDown if self.record.partner_renews => {
+                self.partner_silent_at(ctx.now.wall + self.partner_receive_timer);
             }
             State::CommunicationsInterrupted => {
                 self.record.interrupted_at = Some(ctx.now.wall);
@@ -221,6 +224,16 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// In PartnerDown a partner that had come as far as RecoverDone is lost again: it may have renewed leases until it
+    /// noticed the loss itself (§3.3, note 7).
+    pub(super) fn partner_silent_at(&mut self, at: UnixTime) {
+        self.record.partner_down_at = self.record.partner_down_at.max(Some(at));
+        self.record.interrupted_at = self.record.partner_down_at;
+        self.record.partner_renews = false;
+        self.record_changed = true;
+        self.actions.push_back(Action::FreezeBounds);
     }
 
     /// All that was asked for has arrived (§3.3, UPDDONE).
@@ -497,6 +510,7 @@ impl Endpoint {
         if to != State::PartnerDown {
             self.record.partner_down_after = None;
             self.record.partner_down_cause = None;
+            self.record.partner_renews = false;
         }
         self.contact_lost = (to == State::CommunicationsInterrupted).then_some(ctx.now);
         self.record_changed = true;

@@ -23,6 +23,9 @@ pub struct Progress {
     pub known_of_partner: StoreStamp,
 }
 
+/// That of a dhcpd and of ours, if nobody says otherwise.
+const RECEIVE_TIMER: Seconds = Seconds(60);
+
 impl Endpoint {
     /// Starts from what the store holds (§4, steps 1 and 2). `last_operational` is the last promise to
     /// serve in the store, `loaded` its stamp before anything new is written.
@@ -67,6 +70,10 @@ impl Endpoint {
             ));
         }
         endpoint.take_up("start", ctx);
+        if endpoint.record.partner_renews {
+            // When the connection was lost is not known, nor the partner's timer.
+            endpoint.partner_silent_at(now + settings.receive_timer.max(RECEIVE_TIMER));
+        }
         if settings.alone {
             endpoint.starting = None;
         }

@@ -1073,6 +1073,33 @@ fn note_7_a_link_lost_behind_recover_done_moves_the_date_of_partner_down() {
 }
 
 #[test]
+fn note_7_counts_also_if_the_partner_paused_before_or_this_server_was_restarted() {
+    let mut solo = Solo::running(Role::Primary, PD);
+    solo.hear(RDONE);
+    solo.hear(Paused);
+    solo.now = clock(at(12, 0, 0));
+    solo.cut();
+    assert_eq!(solo.endpoint.record().partner_down_at, Some(at(12, 1, 0)));
+    assert!(!solo.endpoint.record().partner_renews, "once");
+
+    let mut solo = Solo::running(Role::Primary, PD);
+    solo.hear(RDONE);
+    let stored = solo.endpoint.record().clone();
+    let now = clock(at(13, 0, 0));
+    let mut endpoint = Endpoint::start(
+        Role::Primary,
+        Some(stored),
+        StoreStamp::default(),
+        at(12, 0, 0),
+        SETTINGS,
+        context(now),
+    );
+    assert_eq!(endpoint.record().partner_down_at, Some(at(13, 1, 0)));
+    let actions = std::iter::from_fn(|| endpoint.poll_action());
+    assert!(actions.into_iter().any(|action| action == Action::FreezeBounds));
+}
+
+#[test]
 fn note_7_no_other_last_word_moves_the_date() {
     for partner in [REC, RWAIT] {
         let mut solo = Solo::running(Role::Primary, CI);

@@ -41,8 +41,12 @@ pub(crate) fn context(now: Now) -> Context {
     Context { now, mclt: MCLT, guard: Seconds::ZERO }
 }
 
-pub(crate) const SETTINGS: Settings =
-    Settings { startup_expiry: StartupExpiry::Previous, alone: false, safe_period: None };
+pub(crate) const SETTINGS: Settings = Settings {
+    startup_expiry: StartupExpiry::Previous,
+    alone: false,
+    safe_period: None,
+    receive_timer: Seconds(60),
+};
 /// What the guards know beside the endpoint: a partner of our own, leases of three days.
 pub(crate) const GROUNDS: Grounds = Grounds { isc_partner: false, longest_lease: Seconds(259_200) };
 
@@ -643,6 +647,8 @@ impl Pair {
                 side.request = None;
                 side.cancelled += 1;
             }
+            // No bindings are here.
+            Action::FreezeBounds => {}
             Action::Requeue => side.requeued += 1,
             Action::Behind(_) => side.alarms += 1,
             Action::DropLink => self.cut([0, 0]),

@@ -115,6 +115,24 @@ fn xb_8_a_partner_that_is_lost_again_may_have_renewed_until_then() {
     assert_eq!(down_at, i64::from(lost_at.wall.get()) + 60);
 }
 
+/// The bounds are taken anew then, as for leases of before PartnerDown (§7.2).
+#[test]
+fn pd_8_what_was_granted_alone_waits_for_what_the_lost_partner_may_have_renewed() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Own, State::PartnerDown);
+        bench.run(Seconds(MCLT + 2));
+        let leases: Vec<_> = (1..60).filter_map(|client| bench.lease(client)).collect();
+        assert_eq!(leases.len(), 20, "all of the pool");
+        comes_back(&mut bench, OnUpdate::Ignore);
+        assert_eq!(bench.state(), State::PartnerDown);
+        bench.hang_up();
+        bench.run(Seconds(600 + MCLT));
+        assert!(!bench.is_offered(99), "{role}: leases are over, but the partner may have renewed them");
+        bench.run(Seconds(300 + 60 + MCLT));
+        assert!(bench.is_offered(99), "{role}");
+    }
+}
+
 #[test]
 fn a_rejected_update_holds_until_the_lease_is_short_or_an_operator_says_normal() {
     for force in [true, false] {
