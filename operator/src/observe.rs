@@ -185,6 +185,9 @@ fn pod_seen(pod: &Pod) -> PodSeen {
         ready: condition("Ready").is_some_and(|condition| condition.status == "True"),
         created: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
         ended: ended(pod),
+        restarted: container
+            .and_then(|container| container.last_state.as_ref()?.terminated.as_ref()?.finished_at.as_ref())
+            .map(|time| time.0),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
         host_ip: status.and_then(|status| status.host_ip.as_ref()?.parse().ok()),
         unschedulable,

@@ -149,6 +149,8 @@ pub struct PodSeen {
     pub created: Option<Timestamp>,
     /// When its containers had ended for good, in the kubelet's words.
     pub ended: Option<Timestamp>,
+    /// When its container had ended before the present start, in the same words.
+    pub restarted: Option<Timestamp>,
     /// Address of that node.
     pub host_ip: Option<Ipv4Addr>,
     /// The scheduler's words, if it cannot be scheduled.

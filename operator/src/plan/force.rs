@@ -167,7 +167,15 @@ fn next_step(seen: &Seen, force: &ForceState, forcing: &mut Forcing) {
         forcing.open = Some(status_of(force, RequestPhase::Fencing, why, Some(report), None, seen));
         return;
     }
-    let order = |expect| Step::Force(Box::new(ForceRequest { force: force.clone(), expect: Some(expect) }));
+    let order = |expect| {
+        let mut force = force.clone();
+        // What a server granted between its backup and its end is in no store of its own (RC-4 of §8).
+        let down = server.pod.as_ref().and_then(|pod| pod.restarted);
+        if let (Some(asked), Some(down)) = (force.recover_time, down) {
+            force.recover_time = Some(asked.max(down));
+        }
+        Step::Force(Box::new(ForceRequest { force, expect: Some(expect) }))
+    };
     let dead = match force.dead_server {
         Some(dead) if force.state == ForcedState::PartnerDown => dead,
         _ => {

@@ -378,6 +378,20 @@ fn other_states_are_ordered_at_once_with_the_change_they_expect() {
 }
 
 #[test]
+fn rc_4_a_recovery_counts_from_when_the_container_had_ended_last() {
+    let asked = at(50);
+    let request = json!({"requestId": "r", "server": "primary", "state": "Recover", "recoverTime": asked});
+    for (restarted, expected) in [(None, asked), (Some(at(20)), asked), (Some(at(90)), at(90))] {
+        let mut seen = bereft();
+        seen.servers.primary.pod.as_mut().expect("a pod").restarted = restarted;
+        let Some(Step::Force(ordered)) = forcing(&pair(Some(request.clone())), &seen).step else {
+            panic!("not ordered")
+        };
+        assert_eq!(ordered.force.recover_time, Some(expected));
+    }
+}
+
+#[test]
 fn what_the_operator_remembers_of_a_store_confirms_it_or_finds_an_old_copy() {
     let mut server = live(ServerReport {
         store_confirmed: false,

@@ -233,15 +233,17 @@ impl Endpoint {
     }
 
     /// Fetches everything from the partner (§8). `since` is when this server's data ends: the time of the
-    /// backup that was restored, now if `None`. Without `confirm` the partner must serve meanwhile.
+    /// backup that was restored, or when it is known to have been down last if that is later; now if `None`. Without `confirm` the partner must serve meanwhile.
     pub fn recover(&mut self, since: Option<UnixTime>, confirm: bool, ctx: Context) -> Result<(), Refusal> {
         if self.settings.alone {
             return Err(Refusal::Alone);
         }
-        let failed_at = since.unwrap_or(ctx.now.wall);
-        if failed_at > ctx.now.wall {
+        if since.is_some_and(|since| since > ctx.now.wall) {
             return Err(Refusal::Future);
         }
+        // What was granted between the backup and the end of the process that had gone on from it is in no store here.
+        let known_down = self.last_operational.max(self.missed_since()).min(ctx.now.wall);
+        let failed_at = since.map_or(ctx.now.wall, |since| since.max(known_down));
         if !self.partner_serves() && !confirm {
             return Err(Refusal::PartnerNotServing);
         }
@@ -252,6 +254,14 @@ impl Endpoint {
         self.record.data_lost = true;
         self.enter(State::Recover, "ordered by an operator", ctx);
         Ok(())
+    }
+
+    /// Since when the partner had missed this server before the present connection; zero if it does not say.
+    fn missed_since(&self) -> UnixTime {
+        match self.first_word {
+            Some((State::CommunicationsInterrupted | State::PartnerDown, since)) => since,
+            Some(_) | None => UnixTime::ZERO,
+        }
     }
 
     /// Begins anew from the stored state (§3.4, §4): ends Paused, Shutdown and a held interruption. The owner

@@ -80,8 +80,8 @@ pub struct Endpoint {
     starting: Option<Mono>,
     /// The partner as heard on the present connection.
     heard: Option<(State, bool)>,
-    /// The first state that the partner said on the present connection.
-    first_word: Option<State>,
+    /// The first state that the partner said on the present connection, and since when it was in it, by its clock.
+    first_word: Option<(State, UnixTime)>,
     /// The outstanding request for bindings.
     request: Option<Request>,
     /// Normal as soon as the barrier is open.
@@ -160,7 +160,7 @@ impl Endpoint {
         let first = self.heard.is_none();
         let same = self.heard == Some((state, startup));
         self.heard = Some((state, startup));
-        self.first_word = self.first_word.or(Some(state));
+        self.first_word = self.first_word.or(Some((state, since)));
         self.contact_lost = None;
         let known = self.record.partner;
         self.record.partner = Some(PartnerRecord {
@@ -380,7 +380,7 @@ impl Endpoint {
     /// Recover (decision 023).
     #[must_use]
     pub fn isc_remembers(&self) -> bool {
-        match self.first_word {
+        match self.first_word.map(|(state, _)| state) {
             Some(
                 State::Normal
                 | State::CommunicationsInterrupted

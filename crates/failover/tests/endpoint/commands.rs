@@ -399,13 +399,35 @@ fn an_interruption_drops_the_link_and_is_held_only_if_asked() {
 
 #[test]
 fn recover_asks_for_everything_and_counts_from_the_backups_time() {
-    let mut solo = Solo::linked(Role::Primary, N, N);
+    let mut solo = Solo::starting(record_of(Role::Primary, CI, at(5, 0, 0)), at(5, 30, 0));
+    solo.now = clock(at(8, 59, 0));
+    solo.endpoint.tick(context(solo.now));
+    solo.endpoint.link_up(RECEIVE_TIMER);
+    solo.hear(N);
+    solo.actions();
     assert_eq!(solo.endpoint.recover(Some(at(6, 0, 0)), false, context(solo.now)), Ok(()));
     assert_eq!((solo.state(), solo.endpoint.service()), (REC, Service::Silent));
     assert_eq!(solo.questions(), [true], "UPDREQALL");
     assert_eq!(solo.endpoint.record().failed_at, Some(at(6, 0, 0)));
     solo.done();
     assert_eq!(solo.state(), RDONE, "RC-5: the wait for what it may have granted is over");
+}
+
+#[test]
+fn rc_4_recover_counts_from_when_the_server_was_down_last_if_that_is_known() {
+    // By the promise in its store.
+    let mut solo = Solo::linked(Role::Primary, N, N);
+    assert_eq!(solo.endpoint.recover(Some(at(6, 0, 0)), false, context(solo.now)), Ok(()));
+    assert_eq!(solo.endpoint.record().failed_at, Some(at(8, 0, 0)));
+    // By the partner, which has missed it since.
+    for partner in [CI, PD] {
+        let mut solo = Solo::running(Role::Primary, CI);
+        let since = at(8, 30, 0);
+        solo.endpoint.partner_state(partner, false, since, None, context(solo.now));
+        solo.actions();
+        assert_eq!(solo.endpoint.recover(Some(at(6, 0, 0)), true, context(solo.now)), Ok(()));
+        assert_eq!(solo.endpoint.record().failed_at, Some(since), "{partner}");
+    }
 }
 
 #[test]
