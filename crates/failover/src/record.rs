@@ -68,6 +68,9 @@ pub struct Record {
     /// A human vouched that fences up to this change of the partner are obsolete.
     #[serde(default)]
     pub unfenced: Option<StateStamp>,
+    /// The partner's clock minus ours in seconds, as last measured, for the guard of waits without it (§2.2).
+    #[serde(default)]
+    pub clock_delta: i64,
     /// In PartnerDown: the partner was heard in RecoverDone, in which it renews leases, and was not lost since.
     #[serde(default)]
     pub partner_renews: bool,
@@ -134,6 +137,7 @@ impl Record {
             shutdown_unsaid: false,
             hold: None,
             unsettled: false,
+            clock_delta: 0,
             partner_renews: false,
         }
     }

@@ -166,6 +166,8 @@ pub struct Session {
     last_received: Mono,
     /// The partner's clock minus ours, in seconds, or less: messages were on their way.
     clock_delta: i64,
+    /// The same, by the messages of late: a clock may be set.
+    lately: Lately,
     /// The same, or more: our question was on its way too. `None` before the answer came.
     clock_delta_max: Option<i64>,
     /// Our clock when the question of the handshake left: CONNECT, or CONNECTACK.
@@ -173,6 +175,27 @@ pub struct Session {
     outgoing: VecDeque<(Lsn, Vec<u8>)>,
     /// Octets of the first outgoing message that the socket has taken already.
     partly_sent: usize,
+}
+
+/// The quickest messages of the present and of the last [`LATELY`].
+#[derive(Clone, Debug)]
+struct Lately {
+    since: Mono,
+    quickest: Option<i64>,
+    before: Option<i64>,
+}
+
+/// For so long a message says what the clocks' difference is. Each side says something every few seconds.
+const LATELY: Seconds = Seconds(60);
+
+impl Lately {
+    fn saw(&mut self, delta: i64, now: Mono) {
+        if now >= self.since + LATELY {
+            self.before = self.quickest.take();
+            self.since = now;
+        }
+        self.quickest = self.quickest.max(Some(delta));
+    }
 }
 
 impl Session {
@@ -188,6 +211,7 @@ impl Session {
             last_sent: now.mono,
             last_received: now.mono,
             clock_delta: 0,
+            lately: Lately { since: now.mono, quickest: None, before: None },
             clock_delta_max: None,
             asked_at: None,
             outgoing: VecDeque::new(),
@@ -365,11 +389,11 @@ impl Session {
         self.peer.as_ref().is_some_and(|peer| peer.profile.is_own())
     }
 
-    /// The partner's clock minus ours, in seconds, as the messages so far show it: less than the truth by
-    /// the time that the quickest of them took.
+    /// The partner's clock minus ours, in seconds, as the messages of the last minute or two show it: less than the
+    /// truth by the time that the quickest of them took.
     #[must_use]
     pub fn clock_delta(&self) -> i64 {
-        self.clock_delta
+        self.lately.quickest.max(self.lately.before).unwrap_or(self.clock_delta)
     }
 
     /// By how many seconds the partner's clock is surely ahead (or behind, if negative); zero while that may
@@ -386,8 +410,10 @@ impl Session {
     /// A slow message makes the partner's clock seem slow, never fast: the quickest one counts. The first
     /// one that answers ours bounds it from the other side.
     fn bound_clock_delta(&mut self, time: u32, now: Now) {
+        let delta = i64::from(time) - i64::from(now.wall.get());
+        self.lately.saw(delta, now.mono);
         if self.peer.is_some() {
-            self.clock_delta = self.clock_delta.max(i64::from(time) - i64::from(now.wall.get()));
+            self.clock_delta = self.clock_delta.max(delta);
         }
         if self.clock_delta_max.is_none()
             && let Some(asked_at) = self.asked_at

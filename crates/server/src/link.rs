@@ -63,8 +63,8 @@ struct Registered {
 
 impl Links {
     /// No connection yet; with a partner the first dial is due at once.
-    pub(crate) fn new(partner_expected: bool) -> Self {
-        Self { partner_expected, ..Self::default() }
+    pub(crate) fn new(partner_expected: bool, clock_delta: i64) -> Self {
+        Self { partner_expected, clock_delta, ..Self::default() }
     }
 
     pub(crate) fn dial_failed(&mut self, now: Now, why: String) {
@@ -361,7 +361,8 @@ impl Server {
         let Some(session) = self.links.sessions.get(&conn) else { return };
         let own = session.speaks_own();
         let Some(peer) = session.peer().cloned() else { return };
-        self.links.clock_delta = session.clock_delta();
+        let delta = session.clock_delta();
+        self.measured(delta);
         // An ISC primary says its state on CONNECTACK; hearing it first keeps ours from harming it.
         let hold = !own;
         self.links.registered = Some(Registered {
@@ -380,6 +381,11 @@ impl Server {
         if !hold {
             self.say_first_state(now);
         }
+    }
+
+    fn measured(&mut self, clock_delta: i64) {
+        self.links.clock_delta = clock_delta;
+        self.endpoint.clocks_differ(clock_delta);
     }
 
     /// Nothing else is said on a connection before the own state: a partner must know who asks.
@@ -406,8 +412,8 @@ impl Server {
         if self.links.registered() != Some(conn) {
             return;
         }
-        if let Some(session) = self.links.sessions.get(&conn) {
-            self.links.clock_delta = session.clock_delta();
+        if let Some(delta) = self.links.sessions.get(&conn).map(Session::clock_delta) {
+            self.measured(delta);
         }
         self.counters.add("failover_messages_received", frame.message.name(), 1);
         match frame.message {

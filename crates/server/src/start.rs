@@ -99,6 +99,7 @@ impl Server {
         let mut endpoint = Endpoint::start(role, record, loaded, last_operational, settings, context);
         endpoint.leases_last(config.longest_lease(), context);
         let digest = config::digest(&manifest);
+        let clock_delta = endpoint.record().clock_delta;
         let mut server = Self {
             role,
             address,
@@ -117,7 +118,7 @@ impl Server {
             promises: VecDeque::new(),
             durable_promise: last_operational,
             offers: Offers::default(),
-            links: Links::new(!alone),
+            links: Links::new(!alone, clock_delta),
             exchange: Exchange::default(),
             balance: Balance::new(now.mono),
             counters: Counters::default(),

@@ -140,6 +140,14 @@ impl Endpoint {
         }
     }
 
+    /// The partner's clock minus ours was measured. A second more or less is no news.
+    pub fn clocks_differ(&mut self, seconds: i64) {
+        if (self.record.clock_delta - seconds).abs() > 1 {
+            self.record.clock_delta = seconds;
+            self.record_changed = true;
+        }
+    }
+
     /// What to say first on a new connection.
     #[must_use]
     pub fn announcement(&self) -> Action {

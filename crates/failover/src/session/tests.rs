@@ -70,6 +70,23 @@ fn clocks_that_differ_are_found_to_differ_in_both_directions() {
 }
 
 #[test]
+fn a_clock_that_is_set_is_noticed_while_the_link_is_up() {
+    let (mut primary, mut secondary) = handshake(0, 0, 0, 0);
+    let mut hears = |second, ahead| {
+        let contact = crate::wire::Message::Contact { extensions: Vec::new() };
+        secondary.send(contact, Lsn::ZERO, at(second, ahead));
+        primary.push(&sent(&mut secondary, at(second, ahead)));
+        assert!(primary.next(at(second, 0)).expect("a CONTACT").is_some());
+        primary.clock_delta()
+    };
+    assert_eq!(hears(50, 0), 0);
+    assert_eq!(hears(70, -45), 0, "it may be a slow message");
+    assert_eq!(hears(100, -45), 0);
+    assert_eq!(hears(140, -45), -45);
+    assert_eq!(hears(150, 20), 20, "no message is quicker than none");
+}
+
+#[test]
 fn a_quick_message_corrects_what_a_slow_one_seemed_to_say() {
     let (mut primary, mut secondary) = handshake(0, 0, 9, 0);
     let contact = crate::wire::Message::Contact { extensions: Vec::new() };
