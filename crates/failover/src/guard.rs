@@ -12,18 +12,20 @@ pub enum Announce {
     CloseInstead,
     /// Say this state first.
     SayFirst(State),
+    /// Say this state, and not the other.
+    SayInstead(State),
 }
 
 /// Whether an ISC dhcpd last heard in `peer` may be told `mine`.
 #[must_use]
 pub fn to_isc(peer: State, mine: State, startup: bool) -> Announce {
-    use Announce::{CloseInstead, Permitted, SayFirst};
+    use Announce::{CloseInstead, Permitted, SayFirst, SayInstead};
     match (peer, mine) {
         (State::Normal, State::PotentialConflict | State::ResolutionInterrupted | State::ConflictDone) => {
             CloseInstead
         }
         // Even with the flag: it would enter PotentialConflict.
-        (State::Recover, State::Normal) => SayFirst(State::CommunicationsInterrupted),
+        (State::Recover, State::Normal) => SayInstead(State::CommunicationsInterrupted),
         (State::Recover | State::PotentialConflict | State::ResolutionInterrupted, State::Shutdown) => {
             CloseInstead
         }

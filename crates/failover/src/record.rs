@@ -105,6 +105,16 @@ pub struct PartnerRecord {
 }
 
 impl Record {
+    /// The fence, while it is in force.
+    #[must_use]
+    pub fn fence_in_force(&self) -> Option<&Fence> {
+        let heard = self.partner.and_then(|partner| partner.stamp);
+        self.fence
+            .as_ref()
+            .filter(|fence| fence.is_in_force(heard))
+            .filter(|fence| self.unfenced.is_none_or(|ended| ended < fence.stamp()))
+    }
+
     /// The record of a store that holds nothing: lost, until a bootstrap token says that it is new
     /// (§4 step 1).
     #[must_use]

@@ -209,7 +209,7 @@ fn an_isc_dhcpd_is_never_told_what_would_harm_it() {
                     Announce::CloseInstead => {
                         assert!(forbidden.contains(&mine) && !harmless, "{mine} ({startup}) to {peer}");
                     }
-                    Announce::SayFirst(first) => {
+                    Announce::SayFirst(first) | Announce::SayInstead(first) => {
                         assert!(forbidden.contains(&mine) && !harmless, "{mine} ({startup}) to {peer}");
                         assert!(instead.contains(&first), "{first} before {mine} ({startup}) to {peer}");
                         assert_eq!(guard::to_isc(peer, first, startup), Announce::Permitted, "{first}");
@@ -217,6 +217,14 @@ fn an_isc_dhcpd_is_never_told_what_would_harm_it() {
                 }
             }
         }
+    }
+}
+
+/// In Recover it would take Normal for a conflict, whatever came before.
+#[test]
+fn normal_is_never_said_to_a_recovering_isc_dhcpd() {
+    for startup in [false, true] {
+        assert_eq!(guard::to_isc(REC, N, startup), Announce::SayInstead(CI));
     }
 }
 

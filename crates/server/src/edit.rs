@@ -46,6 +46,12 @@ pub enum EditError {
          expert: true, so that addresses are held long enough"
     )]
     WrongState(State),
+    /// The partner may have been in PartnerDown since both had the same leases.
+    #[error(
+        "the server stopped before it had all leases that its partner granted alone: start it and force PartnerDown \
+         there, with expert: true, so that addresses are held long enough"
+    )]
+    Unsynchronised,
     /// The time lies in the future.
     #[error("{0} lies in the future")]
     Future(UnixTime),
@@ -64,6 +70,7 @@ impl EditError {
             Self::Document { .. } => "document",
             Self::NotOffline(_) => "not_offline",
             Self::WrongState(_) => "wrong_state",
+            Self::Unsynchronised => "unsynchronised",
             Self::Future(_) => "future",
             Self::BeforeLoss(_) => "before_loss",
         }
@@ -71,18 +78,18 @@ impl EditError {
 }
 
 /// The batch that puts a stopped server into PartnerDown, for the log that `entries` and `loaded` come from.
-/// `at` is since when the partner is surely down; whoever calls vouches for that.
+/// `at` is since when the partner is surely down, from the next start on if `None`; whoever calls vouches for that.
 pub fn edit_state(
     entries: &[Entry],
     loaded: StoreStamp,
     to: State,
-    at: UnixTime,
+    at: Option<UnixTime>,
     now: UnixTime,
 ) -> Result<Batch, EditError> {
     if to != State::PartnerDown {
         return Err(EditError::NotOffline(to));
     }
-    if at > now {
+    if let Some(at) = at.filter(|at| *at > now) {
         return Err(EditError::Future(at));
     }
     let documents = journal::documents(entries);
@@ -113,7 +120,10 @@ pub fn edit_state(
         | State::RecoverDone
         | State::RecoverWait => return Err(EditError::WrongState(state)),
     };
-    if at < heard_until {
+    if record.unsettled || record.fence_in_force().is_some() {
+        return Err(EditError::Unsynchronised);
+    }
+    if at.is_some_and(|at| at < heard_until) {
         return Err(EditError::BeforeLoss(heard_until));
     }
     let mclt = lead.ok_or(EditError::Empty)?.for_waits();
@@ -128,13 +138,13 @@ pub fn edit_state(
     record.stamp = StateStamp { epoch, transition: 1 };
     record.state = State::PartnerDown;
     record.since = now.max(record.since);
-    record.partner_down_at = Some(at);
+    record.partner_down_at = at;
     record.partner_down_cause = Some(PartnerDownCause::Offline);
     record.held = false;
     journal.document(Document::Endpoint, &record);
     let frozen: Vec<Lease> = table
         .iter()
-        .map(|lease| (lease, binding::freeze(lease, at, mclt)))
+        .map(|lease| (lease, binding::freeze(lease, at.unwrap_or(now), mclt)))
         .filter(|(old, new)| *old != new)
         .map(|(_, new)| new)
         .collect();

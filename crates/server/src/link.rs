@@ -309,9 +309,11 @@ impl Server {
         let own = self.links.partner_is_own() == Some(true);
         let extensions = if own { self.news(conn) } else { Vec::new() };
         let Some(session) = self.links.sessions.get_mut(&conn) else { return };
+        let mut said = state;
         if !session.speaks_own() {
             match guard::to_isc(heard.unwrap_or(State::Unknown), state, startup) {
                 Announce::Permitted => {}
+                Announce::SayInstead(instead) => said = instead,
                 Announce::SayFirst(first) => {
                     let since = since.get();
                     let message = StateMessage { state: first, startup, since, extensions: Vec::new() };
@@ -325,7 +327,7 @@ impl Server {
                 }
             }
         }
-        let message = StateMessage { state, startup, since: since.get(), extensions };
+        let message = StateMessage { state: said, startup, since: since.get(), extensions };
         session.send(Message::State(message), after, now);
         self.counters.add("failover_messages_sent", "STATE", 1);
     }

@@ -26,16 +26,17 @@ pub fn edit_state(
     }
     let (mut log, opened) = directory.open_log()?;
     let now = UnixTime::from(Timestamp::now());
-    let at = at.map_or(now, UnixTime::from);
+    let at = at.map(UnixTime::from);
     let batch = server::edit_state(&opened.entries, opened.loaded, state, at, now).map_err(edit)?;
     let append = |source| Error::Append { path: data.to_owned(), source };
     log.append(&batch).map_err(append)?;
     log.sync().map_err(append)?;
     log.close().map_err(append)?;
     let leases = batch.entries.iter().filter(|entry| entry.kind == Entry::LEASE).count();
+    let since = at.map_or_else(|| "its next start".to_owned(), |at| format!("{at}, from the next start on"));
     writeln!(
         out,
-        "{}: {state} since {at}, from the next start on; {leases} leases hold their addresses longer for it. The \
+        "{}: {state} since {since}; {leases} leases hold their addresses longer for it. The \
          partner must not serve before it has heard of this",
         data.display(),
     )?;

@@ -369,12 +369,7 @@ impl Endpoint {
     /// The fence, while it is in force: this server serves nobody until it hears its partner.
     #[must_use]
     pub fn fence_in_force(&self) -> Option<&Fence> {
-        let heard = self.record.partner.and_then(|partner| partner.stamp);
-        self.record
-            .fence
-            .as_ref()
-            .filter(|fence| fence.is_in_force(heard))
-            .filter(|fence| self.record.unfenced.is_none_or(|ended| ended < fence.stamp()))
+        self.record.fence_in_force()
     }
 
     /// Whether the partner was heard to serve clients.

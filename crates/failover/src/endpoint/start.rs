@@ -70,6 +70,11 @@ impl Endpoint {
             ));
         }
         endpoint.take_up("start", ctx);
+        if endpoint.record.state == State::PartnerDown && endpoint.record.partner_down_at.is_none() {
+            // Written into the store of a stopped server: it counts from here.
+            endpoint.record.partner_down_at = Some(now);
+            endpoint.actions.push_back(Action::FreezeBounds);
+        }
         if endpoint.record.partner_renews {
             // When the connection was lost is not known, nor the partner's timer.
             endpoint.partner_silent_at(now + settings.receive_timer.max(RECEIVE_TIMER));

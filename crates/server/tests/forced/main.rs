@@ -456,15 +456,15 @@ fn a_stopped_server_is_let_go_offline_and_says_so_at_its_next_start() {
     pair.stop(P);
     let (entries, loaded) = pair.backup(P);
     let now = pair.now().wall;
-    let future = edit_state(&entries, loaded, State::PartnerDown, now + Seconds(1), now);
+    let future = edit_state(&entries, loaded, State::PartnerDown, Some(now + Seconds(1)), now);
     assert!(future.is_err());
     assert!(
-        edit_state(&entries, loaded, State::PartnerDown, UnixTime::new(1), now).is_err(),
+        edit_state(&entries, loaded, State::PartnerDown, Some(UnixTime::new(1)), now).is_err(),
         "it heard it later"
     );
-    assert!(edit_state(&entries, loaded, State::Normal, now, now).is_err());
-    let batch =
-        edit_state(&entries, loaded, State::PartnerDown, now, now).expect("it was in contact until then");
+    assert!(edit_state(&entries, loaded, State::Normal, Some(now), now).is_err());
+    let batch = edit_state(&entries, loaded, State::PartnerDown, Some(now), now)
+        .expect("it was in contact until then");
     let mut edited = entries;
     let loaded = StoreStamp { epoch: batch.epoch, lsn: batch.last };
     edited.extend(batch.entries);
@@ -481,6 +481,42 @@ fn a_stopped_server_is_let_go_offline_and_says_so_at_its_next_start() {
 }
 
 #[test]
+fn an_offline_edit_without_a_date_counts_from_the_next_start() {
+    let mut pair = bereft();
+    let (address, _) = pair.lease(P, 1).expect("a lease");
+    pair.run(Seconds(1));
+    pair.stop(P);
+    let (mut edited, loaded) = pair.backup(P);
+    let now = pair.now().wall;
+    let batch = edit_state(&edited, loaded, State::PartnerDown, None, now).expect("edited");
+    let loaded = StoreStamp { epoch: batch.epoch, lsn: batch.last };
+    edited.extend(batch.entries);
+    pair.run(Seconds(3600));
+    pair.restore(P, (edited, loaded));
+    pair.start(P, false);
+    let started = pair.now().wall;
+    pair.run_until("it serves alone", |pair| pair.states()[P] == State::PartnerDown);
+    assert_eq!(
+        pair.report(P).server.partner_down_at,
+        started.timestamp(),
+        "{address} and all others wait from then"
+    );
+}
+
+#[test]
+fn a_fenced_server_is_not_edited() {
+    let mut pair = bereft();
+    let since = pair.now().wall.timestamp().expect("a time");
+    let fence = Fence { partner_epoch: 1000, partner_transition: 0, since, evidence: None };
+    pair.ask(P, Command::Fence(fence));
+    pair.run(Seconds(1));
+    pair.stop(P);
+    let (entries, loaded) = pair.backup(P);
+    let error = edit_state(&entries, loaded, State::PartnerDown, None, pair.now().wall).expect_err("fenced");
+    assert!(error.to_string().contains("expert: true"), "{error}");
+}
+
+#[test]
 fn a_store_without_leases_to_rely_on_is_not_edited() {
     let mut pair = Pair::normal();
     pair.run(Seconds(5));
@@ -489,9 +525,10 @@ fn a_store_without_leases_to_rely_on_is_not_edited() {
     pair.stop(P);
     let (entries, loaded) = pair.backup(P);
     let now = pair.now().wall;
-    let error = edit_state(&entries, loaded, State::PartnerDown, now, now).expect_err("it is in Recover");
+    let error =
+        edit_state(&entries, loaded, State::PartnerDown, Some(now), now).expect_err("it is in Recover");
     assert!(error.to_string().contains("Recover"), "{error}");
-    assert!(edit_state(&[], StoreStamp::default(), State::PartnerDown, now, now).is_err());
+    assert!(edit_state(&[], StoreStamp::default(), State::PartnerDown, Some(now), now).is_err());
 }
 
 #[test]
