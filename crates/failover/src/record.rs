@@ -68,6 +68,12 @@ pub struct Record {
     /// A human vouched that fences up to this change of the partner are obsolete.
     #[serde(default)]
     pub unfenced: Option<StateStamp>,
+    /// In PartnerDown: the longest lease that this server may have granted alone.
+    #[serde(default)]
+    pub alone_lease: Seconds,
+    /// The same of a partner that was heard in PartnerDown since the last Normal.
+    #[serde(default)]
+    pub partner_alone_lease: Option<Seconds>,
     /// The partner's clock minus ours in seconds, as last measured, for the guard of waits without it (§2.2).
     #[serde(default)]
     pub clock_delta: i64,
@@ -147,6 +153,8 @@ impl Record {
             shutdown_unsaid: false,
             hold: None,
             unsettled: false,
+            alone_lease: Seconds::ZERO,
+            partner_alone_lease: None,
             clock_delta: 0,
             partner_renews: false,
         }

@@ -61,6 +61,15 @@ impl Server {
         }
     }
 
+    /// In PartnerDown the partner must know, should this server be lost, how long the leases are (§7.5).
+    pub(crate) fn note_alone_lease(&mut self) {
+        let longest = match self.config.partner_down_lease_time {
+            PartnerDownLeaseTime::Full => self.config.longest_lease(),
+            PartnerDownLeaseTime::Mclt => self.max_lead.for_waits(),
+        };
+        self.endpoint.grants_alone(longest);
+    }
+
     /// The same for one address: where dynamic BOOTP is served, the partner's stay its own (§6.6).
     pub(crate) fn rules_for(&self, now: Now, address: Ipv4Addr) -> Serving {
         self.for_address(self.serving_rules(now), address)

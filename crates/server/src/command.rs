@@ -126,6 +126,7 @@ impl Server {
             self.endpoint.configure(start::settings(&self.config));
             let context = self.context(now);
             self.endpoint.leases_last(self.config.longest_lease(), context);
+            self.note_alone_lease();
             self.digest.clone_from(&digest);
             self.journal.document(Document::Pair, &self.manifest);
             self.mark_reservations(now);

@@ -4,7 +4,6 @@
 use api::config::ServerConfig;
 use api::force::{Evidence, Fence, FenceAccepted, ForceRequest, ForceState, Forced};
 use api::identity::{State, StoreStamp};
-use api::pair::PartnerDownLeaseTime;
 use api::status::{RequestPhase, RequestStatus};
 use api::time::Now;
 use failover::endpoint::Grounds;
@@ -256,10 +255,8 @@ impl Server {
     }
 
     fn grounds(&self) -> Grounds {
-        let longest_lease = match self.config.partner_down_lease_time {
-            PartnerDownLeaseTime::Full => self.config.longest_lease(),
-            PartnerDownLeaseTime::Mclt => self.max_lead.for_waits(),
-        };
+        let told = self.endpoint.record().partner_alone_lease;
+        let longest_lease = told.unwrap_or_else(|| self.config.longest_lease());
         Grounds { isc_partner: self.partner_may_be_isc(), longest_lease }
     }
 

@@ -405,6 +405,7 @@ impl Server {
         self.exchange.barrier = None;
         if to == State::PartnerDown {
             self.freeze_bounds(now);
+            self.note_alone_lease();
         }
         if from == State::PartnerDown {
             self.thaw_bounds(now);

@@ -141,6 +141,7 @@ impl Server {
         server.journal.document(Document::Pair, &server.manifest);
         server.journal.document(Document::MaxLead, &server.max_lead);
         server.mark_reservations(now);
+        server.note_alone_lease();
         if let Some(fence) = fence {
             server.take_fence(fence);
         }

@@ -128,6 +128,22 @@ impl Endpoint {
         self.record_changed = true;
     }
 
+    /// In PartnerDown this server grants leases of this length from now on, and has granted those of before.
+    pub fn grants_alone(&mut self, longest: Seconds) {
+        if self.record.state == State::PartnerDown && self.record.alone_lease < longest {
+            self.record.alone_lease = longest;
+            self.record_changed = true;
+        }
+    }
+
+    /// The partner in PartnerDown says how long leases it grants.
+    pub fn partner_grants_alone(&mut self, longest: Seconds) {
+        if self.record.partner_alone_lease < Some(longest) {
+            self.record.partner_alone_lease = Some(longest);
+            self.record_changed = true;
+        }
+    }
+
     /// A lease is held until then, as either side lost its data.
     pub fn held_for_amnesia(&mut self, until: UnixTime) {
         // Without end it waits for an event, not for a time.

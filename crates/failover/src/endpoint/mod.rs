@@ -529,6 +529,7 @@ impl Endpoint {
                 self.record.integrated = true;
                 self.record.data_lost = false;
                 self.record.failed_at = None;
+                self.record.partner_alone_lease = None;
                 self.record.wait_until = None;
                 self.record.partner_down_at = None;
                 self.record.interrupted_at = None;
@@ -537,6 +538,7 @@ impl Endpoint {
             State::CommunicationsInterrupted => self.record.interrupted_at = Some(ctx.now.wall),
             State::PartnerDown => {
                 self.record.partner_down_at = Some(ctx.now.wall);
+                self.record.alone_lease = Seconds::ZERO;
                 self.record.partner_down_after = Some(before);
                 self.record.partner_down_cause = Some(PartnerDownCause::ShutdownReceived);
                 self.record.held = false;

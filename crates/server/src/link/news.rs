@@ -1,9 +1,9 @@
 //! What servers of this project tell each other beyond the protocol: how far their stores are, and what must be
 //! remembered by both (`spec/failover-protocol.md` §9, §12.1; `docs/formats/lease-log.md`).
 
-use api::identity::{StateStamp, StoreStamp};
+use api::identity::{State, StateStamp, StoreStamp};
 use api::status::RequestStatus;
-use api::time::{Now, UnixTime};
+use api::time::{Now, Seconds, UnixTime};
 use failover::endpoint::Progress;
 use failover::wire::Extension;
 use serde::{Deserialize, Serialize};
@@ -89,11 +89,20 @@ impl Server {
         if let Ok(json) = serde_json::to_vec(&told) {
             extensions.push(Extension::Ledger(json));
         }
+        let record = self.endpoint.record();
+        if record.state == State::PartnerDown {
+            extensions.push(Extension::PartnerDownLease(record.alone_lease.get()));
+        }
         extensions
     }
 
     /// Takes in what an own partner tells of requests and of its data.
     pub(super) fn learn(&mut self, now: Now, extensions: &[Extension], lacks_partner_down: bool) {
+        for extension in extensions {
+            if let Extension::PartnerDownLease(longest) = extension {
+                self.endpoint.partner_grants_alone(Seconds(*longest));
+            }
+        }
         let told = extensions.iter().find_map(|extension| match extension {
             Extension::Ledger(json) => Some(serde_json::from_slice::<Told>(json)),
             _ => None,

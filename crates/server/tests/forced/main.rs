@@ -447,6 +447,72 @@ fn rc_8_after_both_stores_are_lost_no_new_client_gets_an_address_until_the_longe
     assert_eq!(pair.report(P).server.new_clients_from, None);
 }
 
+/// Serial PartnerDown (§7.5): the first survivor dies before the other one has its leases.
+#[test]
+fn who_follows_a_lost_survivor_waits_for_leases_as_long_as_that_one_said_it_granted() {
+    for (survivors, mine, heard, expected) in [
+        // Both grant the MCLT alone, and the survivor said so.
+        ("Mclt", "Mclt", true, MCLT),
+        // It granted more than is configured now.
+        ("Full", "Mclt", true, LEASE),
+        // Nobody said anything.
+        ("Mclt", "Mclt", false, LEASE),
+    ] {
+        let with = |mode: &str| {
+            let mut manifest = serde_json::to_value(manifest()).expect("JSON");
+            manifest["spec"]["partnerDownLeaseTime"] = mode.into();
+            serde_json::from_value::<api::pair::PairManifest>(manifest).expect("a manifest")
+        };
+        let mut pair = Pair::stopped();
+        pair.start_with(P, true, with(survivors));
+        pair.start_with(S, true, with(mine));
+        pair.run_until_normal();
+        // Both have answered clients.
+        let (address, _) = pair.lease(P, 1).expect("a lease");
+        pair.run(Seconds(1));
+        pair.renew(S, 1, address).expect("a renewal");
+        pair.stop(S);
+        pair.run_until("the survivor is alone", |pair| pair.states()[P] == State::CommunicationsInterrupted);
+        // Longer than the lost one had promised to serve.
+        pair.run(Seconds(5));
+        pair.force(P, json!({"requestId": "one", "state": "PartnerDown", "deadServer": "secondary", "evidence": "Attested", "reason": "a test"}));
+        pair.run_until("it is let go", |pair| pair.states()[P] == State::PartnerDown);
+        if heard {
+            pair.start_with(S, false, with(mine));
+            pair.run_until("it has met the survivor", |pair| {
+                matches!(pair.states()[S], State::Recover | State::RecoverWait)
+            });
+            pair.stop(P);
+        } else {
+            let report = pair.report(P);
+            pair.stop(P);
+            pair.start_with(S, false, with(mine));
+            let fence = Fence {
+                partner_epoch: report.epoch,
+                partner_transition: report.transition,
+                since: report.server.observed_time.expect("a time"),
+                evidence: None,
+            };
+            pair.ask(S, Command::Fence(fence));
+            let loaded = pair.report(S).loaded;
+            pair.ask(S, Command::Highest(loaded));
+        }
+        pair.run(Seconds(1));
+        let now = pair.now().wall;
+        let answer = pair.force(
+            S,
+            json!({"requestId": "two", "state": "PartnerDown", "deadServer": "primary", "evidence": "Attested", "reason": "a test", "expert": true}),
+        );
+        assert_eq!(pair.states()[S], State::PartnerDown, "{answer:?}");
+        let until = pair.report(S).server.new_clients_from.expect("a hold");
+        assert_eq!(
+            Some(until),
+            (now + Seconds(expected)).timestamp(),
+            "{survivors}, now {mine}, heard: {heard}"
+        );
+    }
+}
+
 #[test]
 fn a_stopped_server_is_let_go_offline_and_says_so_at_its_next_start() {
     let mut pair = bereft();
