@@ -298,7 +298,7 @@ pub enum PartnerDownCause {
 #[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExitBlocked {
-    /// `UpdatesPending` or the reject reason of the partner.
+    /// `UpdatesPending`: they are under way; `UpdatesRejected`: the partner will not have them, and its log says why.
     pub reason: String,
     /// How many leases it is about.
     pub count: u32,

@@ -8,10 +8,11 @@ use api::status::{
     Communication, ExitBlocked, LeaseCounts, LeaseLine, PoolStatus, ServerReport, ServerStatus, StoreStatus,
 };
 use api::time::{Now, UnixTime};
-use leases::lease::{Lease, Status};
+use leases::lease::{Lease, Status, Sync};
 use leases::table::Counts;
 
 use crate::Server;
+use crate::sync::Barrier;
 
 /// Port of the link where none is given.
 const LINK_PORT: u16 = 647;
@@ -90,6 +91,19 @@ impl Server {
             .is_some_and(|served| served.subnet().reservations.contains_key(&address))
     }
 
+    /// What keeps the exit barrier closed: updates that are under way, or that the partner will not have. Then it opens
+    /// as the leases run out.
+    fn exit_blocked(&self, barrier: &Barrier) -> ExitBlocked {
+        let leases = || barrier.promised().filter_map(|address| self.table.get(address));
+        let rejected = leases().any(|lease| lease.sync == Sync::Rejected);
+        let last = leases().map(|lease| lease.held_until).max().unwrap_or_default();
+        ExitBlocked {
+            reason: if rejected { "UpdatesRejected" } else { "UpdatesPending" }.to_owned(),
+            count: u32::try_from(barrier.len()).unwrap_or(u32::MAX),
+            until: if rejected { (last - self.max_lead.for_grants()).timestamp() } else { None },
+        }
+    }
+
     fn status(&self, now: Now) -> ServerStatus {
         let record = self.endpoint.record();
         let state = record.state;
@@ -137,11 +151,7 @@ impl Server {
                 None => record.unsettled.then(|| "PartnerUpdates".to_owned()),
             },
             held: record.held,
-            exit_blocked: self.exchange.barrier.as_ref().map(|barrier| ExitBlocked {
-                reason: "UpdatesPending".to_owned(),
-                count: u32::try_from(barrier.len()).unwrap_or(u32::MAX),
-                until: None,
-            }),
+            exit_blocked: self.exchange.barrier.as_ref().map(|barrier| self.exit_blocked(barrier)),
             storage_error: self.failure.clone(),
             storage_warning: self.store_low.then(|| {
                 "the volume is full and the store lives on its reserve: make room before that ends".to_owned()

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
+use api::pair::RiServe;
 use api::time::{Now, Seconds};
 use dhcp::classify::{Received, Request, classify};
 use dhcp::network::ServedSubnet;
@@ -58,7 +59,16 @@ impl Server {
         if !self.is_ours(&packet, &request, received, &client) {
             return self.counters.add("packets_dropped", "partners_client", 1);
         }
+        let renewals_only = !self.serves_everybody();
         let result = match request {
+            Request::Discover { .. }
+            | Request::Selecting { .. }
+            | Request::InitReboot { .. }
+            | Request::Inform { .. }
+                if renewals_only =>
+            {
+                Err("renewals_only")
+            }
             Request::Discover { requested } => self.discover(now, &packet, served, &client, requested),
             Request::Selecting { requested, .. } => {
                 let decision = self.selecting(now, served, &client, requested);
@@ -75,6 +85,8 @@ impl Server {
             Request::Renewing { ciaddr } | Request::Rebinding { ciaddr } => {
                 let decision = match self.remembered(now, served, &client, ciaddr) {
                     Decision::Silent(_) if self.may_adopt(now, &client, ciaddr) => Decision::Adopt(ciaddr),
+                    // Whoever is refused would find nobody to begin anew with.
+                    Decision::Nak(_) if renewals_only => Decision::Silent("renewals_only"),
                     decision => decision,
                 };
                 self.conclude(now, &packet, served, &client, decision)
@@ -125,6 +137,13 @@ impl Server {
         if self.endpoint.service() == Service::Silent { Err("not_serving") } else { Ok(()) }
     }
 
+    /// Whether clients without a lease are served as well (§2.1).
+    fn serves_everybody(&self) -> bool {
+        let state = self.endpoint.record().state;
+        self.endpoint.service() == Service::All
+            || state == State::ResolutionInterrupted && self.config.ri_serve == RiServe::Own
+    }
+
     /// Whether this server answers the client while both are in Normal (§10).
     fn is_ours(&self, packet: &Packet<'_>, request: &Request, received: Received, client: &Client) -> bool {
         if self.endpoint.record().state != State::Normal {
@@ -162,9 +181,6 @@ impl Server {
         client: &Client,
         requested: Option<Ipv4Addr>,
     ) -> Result<(), &'static str> {
-        if self.endpoint.service() != Service::All {
-            return Err("renewals_only");
-        }
         let view = View { server: self, now, serving: self.serving_rules(now) };
         let choice = match offer::choose(&view, served, client, requested) {
             Ok(choice) => choice,

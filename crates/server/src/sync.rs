@@ -70,6 +70,11 @@ pub(crate) struct Barrier {
 }
 
 impl Barrier {
+    /// Leases whose clients were promised too much.
+    pub(crate) fn promised(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        self.promised.iter().copied()
+    }
+
     /// How many leases hold it.
     pub(crate) fn len(&self) -> usize {
         self.promised.union(&self.due).count()

@@ -141,7 +141,10 @@ fn a_rejected_update_holds_until_the_lease_is_short_or_an_operator_says_normal()
         comes_back(&mut bench, OnUpdate::Reject(failover::wire::RejectReason::IllegalIpAddress));
         assert_eq!(bench.state(), State::PartnerDown);
         let blocked = bench.server.report(bench.now()).server.exit_blocked.expect("told why");
-        assert_eq!(blocked.count, 1);
+        assert_eq!((blocked.count, blocked.reason.as_str()), (1, "UpdatesRejected"));
+        // As long as the lease lasts beyond what the partner waits for.
+        let left = blocked.until.expect("by time").as_second() - i64::from(bench.now().wall.get());
+        assert!((500..=540).contains(&left), "{left}");
         if force {
             bench.force("Normal");
         } else {

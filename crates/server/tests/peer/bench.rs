@@ -73,6 +73,16 @@ impl Bench {
 
     /// The same with other pools.
     pub(crate) fn with_pools(role: Role, manners: Manners, pools: serde_json::Value) -> Self {
+        Self::with(role, manners, &serde_json::json!({}), pools)
+    }
+
+    /// The same with more in its specification.
+    pub(crate) fn with(
+        role: Role,
+        manners: Manners,
+        more: &serde_json::Value,
+        pools: serde_json::Value,
+    ) -> Self {
         let external = |address: &str| serde_json::json!({"external": {"address": address}});
         let pod = |address: &str| serde_json::json!({"pod": {"interface": "eth0", "address": address}});
         let (primary, secondary) = match (role, manners) {
@@ -80,7 +90,7 @@ impl Bench {
             (Role::Primary, Manners::Isc) => (pod("10.0.0.1"), external("10.0.0.2")),
             (Role::Secondary, Manners::Isc) => (external("10.0.0.1"), pod("10.0.0.2")),
         };
-        let manifest: PairManifest = serde_json::from_value(serde_json::json!({
+        let mut manifest = serde_json::json!({
             "apiVersion": "dhcpfailover.io/v1alpha1", "kind": "DhcpFailoverPair",
             "metadata": {"name": "lab", "namespace": "test"},
             "spec": {
@@ -89,8 +99,11 @@ impl Bench {
                 "subnets": [{"cidr": "10.0.0.0/24", "leaseSeconds": 600,
                     "pools": pools}],
             },
-        }))
-        .expect("a manifest");
+        });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            manifest["spec"][field] = value.clone();
+        }
+        let manifest: PairManifest = serde_json::from_value(manifest).expect("a manifest");
         let config = PairConfig::new(&manifest).expect("a valid manifest");
         let token = BootstrapToken { volume_uid: "volume".to_owned(), ..BootstrapToken::default() };
         let boot = Boot {
@@ -367,6 +380,25 @@ impl Bench {
         let request = Dhcp { kind: 3, requested: Some(address(&offer)), server, ..Dhcp::default() };
         let ack = self.ask(client, &request)?;
         option(&ack, 51).map(|_| (address(&ack), lease_seconds(&ack)))
+    }
+
+    /// Whether a client is answered that asks, chooses, remembers an address of its subnet, or wants to be told.
+    pub(crate) fn hears_anything_but_renewals(&mut self) -> bool {
+        let (server, free) = (Some(self.address()), Ipv4Addr::new(10, 0, 0, 107));
+        let requested = Some(free);
+        [
+            Dhcp { kind: 1, ..Dhcp::default() },
+            Dhcp { kind: 3, requested, server, ..Dhcp::default() },
+            Dhcp { kind: 3, requested, ..Dhcp::default() },
+            Dhcp { kind: 8, ciaddr: requested, ..Dhcp::default() },
+        ]
+        .iter()
+        .any(|message| self.ask(9, message).is_some())
+    }
+
+    /// What a client is answered that renews an address.
+    pub(crate) fn renew(&mut self, client: u8, address: Ipv4Addr) -> Option<Vec<u8>> {
+        self.ask(client, &Dhcp { kind: 3, ciaddr: Some(address), ..Dhcp::default() })
     }
 
     /// A client gives its address back.

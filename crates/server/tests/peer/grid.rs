@@ -31,7 +31,12 @@ pub(crate) const TABLE: [(State, [State; 11]); 11] = [
 
 /// A server in a state, connected, or about to be: then what the partner says first is the column.
 pub(crate) fn in_state(role: Role, manners: Manners, state: State) -> (Bench, bool) {
-    let mut bench = Bench::new(role, manners);
+    led_to(Bench::new(role, manners), manners, state)
+}
+
+/// A server that was just started, led to a state.
+fn led_to(mut bench: Bench, manners: Manners, state: State) -> (Bench, bool) {
+    let role = bench.role;
     let normal = |bench: &mut Bench| {
         match role {
             Role::Primary => bench.connect(RDONE, false),
@@ -83,6 +88,8 @@ pub(crate) fn in_state(role: Role, manners: Manners, state: State) -> (Bench, bo
         PC => conflict(&mut bench),
         RI => {
             conflict(&mut bench);
+            // Both know of it (decision 016).
+            bench.say(PC, false);
             bench.hang_up();
         }
         CD => {
@@ -198,6 +205,23 @@ fn only_some_states_serve_new_clients() {
             }
         }
     }
+}
+
+/// What clients are answered where only those are served that have a lease (§2.1).
+#[test]
+fn where_only_renewals_are_served_nobody_else_hears_anything() {
+    for (role, state) in [(Role::Primary, RI), (Role::Secondary, RI), (Role::Secondary, RDONE)] {
+        let (mut bench, _) = in_state(role, Manners::Own, state);
+        assert!(!bench.hears_anything_but_renewals(), "{role} in {state}");
+        let free = bench.server.leases().next().expect("an address").address;
+        assert_eq!(bench.renew(9, free), None, "{role} in {state}: a refusal would leave it with nobody");
+    }
+    let own = serde_json::json!({"riServe": "Own"});
+    let pools = serde_json::json!([{"first": "10.0.0.100", "last": "10.0.0.119"}]);
+    let bench = Bench::with(Role::Primary, Manners::Own, &own, pools);
+    let (mut bench, _) = led_to(bench, Manners::Own, RI);
+    let offered = bench.is_offered(9);
+    assert!(offered, "riServe: Own: {:?}", bench.server.counters());
 }
 
 #[test]
