@@ -139,6 +139,13 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
         Signals::new().map_err(system("listening to signals"))?
     };
     let data = DataDir::create(&arguments.data)?;
+    let store_lost = data.lost_its_log();
+    if store_lost {
+        tracing::warn!(
+            "{} held a lease store, which is gone: its leases are fetched from the partner, and no bootstrap token is taken",
+            arguments.data.display()
+        );
+    }
     let (log, opened) = data.open_log()?;
     say_what_was_found(&opened);
     let Chosen { manifest, config, config_error } = choose(&arguments.pair, given, &opened.entries)?;
@@ -164,6 +171,7 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
         fence,
         token: arguments.bootstrap_token.as_deref().and_then(read_token),
         loaded: opened.loaded,
+        store_lost,
     };
     let server =
         Server::start(boot, &opened.entries, clock.now()).map_err(|source| Error::Start { source })?;

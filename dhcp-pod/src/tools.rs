@@ -183,7 +183,7 @@ pub fn bootstrap_token(
     out: &mut impl Write,
 ) -> Result<(), Error> {
     let directory = DataDir::create(data)?;
-    if directory.has_log() {
+    if directory.has_log() || directory.lost_its_log() {
         return Err(Error::NotNew(data.to_owned()));
     }
     let volume_uid = match directory.volume_id()? {

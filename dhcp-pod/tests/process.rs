@@ -390,6 +390,30 @@ fn a_human_forces_a_running_server_over_its_socket_once_and_with_reasons() {
 }
 
 #[test]
+fn bt_3_a_store_that_is_gone_is_not_new_although_the_token_is_there() {
+    let lan = Lan::new();
+    let place = Place::new(MANIFEST);
+    let (data, token) = (place.path("data"), place.path("token"));
+    let make = || run(&["bootstrap-token", "--data", text(&data), "--out", text(&token)]);
+    assert!(make().status.success());
+    let start = || {
+        let mut command = place.serve(lan.server_command(PROGRAM));
+        command.arg("--bootstrap-token").arg(&token);
+        Running::spawn(command, &place)
+    };
+    let first = start();
+    wait_for_state(&place, "PartnerDown", Duration::from_secs(20));
+    assert_eq!(first.stop().0, Some(0));
+    std::fs::remove_dir_all(data.join("log")).expect("removed");
+    assert!(!make().status.success(), "no other token is made either");
+    let again = start();
+    // A token that counts makes a primary serve at once.
+    assert_eq!((&place.status()["state"], &place.status()["serving"]), (&"Startup".into(), &false.into()));
+    assert!(place.log().contains("held a lease store, which is gone"), "{}", place.log());
+    assert_eq!(again.stop().0, Some(0));
+}
+
+#[test]
 fn what_cannot_be_reset_is_told_over_the_socket() {
     let lan = Lan::new();
     let (one, _two, primary) = bereft(&lan);

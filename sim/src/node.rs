@@ -173,6 +173,7 @@ impl Node {
             version: "sim".to_owned(),
             volume_uid: Some(self.volume_uid(self.volume)),
             fence,
+            store_lost: false,
             token: token
                 .map(|volume| BootstrapToken { volume_uid: self.volume_uid(volume), ..bootstrap_token() }),
             loaded,

@@ -31,6 +31,8 @@ pub struct Boot {
     pub fence: Option<Fence>,
     /// Epoch and last change of the store as opened, before anything new is written.
     pub loaded: StoreStamp,
+    /// The volume held a store before, and holds none now: no token makes it new.
+    pub store_lost: bool,
 }
 
 /// How a packet arrived.

@@ -64,7 +64,8 @@ pub enum StartError {
 impl Server {
     /// Starts from the entries of an opened log.
     pub fn start(boot: Boot, entries: &[Entry], now: Now) -> Result<Self, StartError> {
-        let Boot { role, manifest, config, address, version, volume_uid, token, fence, loaded } = boot;
+        let Boot { role, manifest, config, address, version, volume_uid, token, fence, loaded, store_lost } =
+            boot;
         let documents = journal::documents(entries);
         let document = |what| move |source| StartError::Document { what, source };
         let record: Option<Record> =
@@ -142,6 +143,9 @@ impl Server {
         server.journal.document(Document::MaxLead, &server.max_lead);
         server.mark_reservations(now);
         server.note_alone_lease();
+        if store_lost {
+            server.endpoint.burn_token();
+        }
         if let Some(fence) = fence {
             server.take_fence(fence);
         }

@@ -1,4 +1,5 @@
-//! The directory given by `--data`: `lock`, `volume-id`, and the log in `log/`.
+//! The directory given by `--data`: `lock`, `volume-id`, the log in `log/`, and `store-begun`, which tells that there was
+//! one.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -13,6 +14,7 @@ use super::FileDisk;
 const LOG: &str = "log";
 const LOCK: &str = "lock";
 const VOLUME_ID: &str = "volume-id";
+const BEGUN: &str = "store-begun";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -136,8 +138,27 @@ impl DataDir {
         std::fs::read_dir(self.path.join(LOG)).is_ok_and(|mut files| files.next().is_some())
     }
 
+    /// Whether a log was begun here that is gone: whoever removed it did not make a new pair
+    /// (`spec/failover-protocol.md` §12.2, BT-3).
+    #[must_use]
+    pub fn lost_its_log(&self) -> bool {
+        self.path.join(BEGUN).exists() && !self.has_log()
+    }
+
     /// Opens the log, or begins one.
     pub fn open_log(&self) -> Result<(Log<FileDisk>, Opened), Error> {
+        let opened = self.open_or_begin()?;
+        let begun = self.path.join(BEGUN);
+        if !begun.exists() {
+            // After the log: a process that dies in between has begun nothing. A full volume is no reason to serve nobody.
+            if let Err(error) = write_durably(&begun, b"", 0o644) {
+                tracing::warn!("writing {}: {error}; at the next start it is tried again", begun.display());
+            }
+        }
+        Ok(opened)
+    }
+
+    fn open_or_begin(&self) -> Result<(Log<FileDisk>, Opened), Error> {
         let (path, disk) = self.disk()?;
         match Log::open(disk, Options::default()) {
             Err(OpenError::Empty) => {
@@ -267,7 +288,19 @@ mod tests {
         drop(log);
         let (_, second) = data.open_log().expect("opened");
         assert_eq!(first.store_id, second.store_id);
-        assert!(data.has_log());
+        assert!(data.has_log() && !data.lost_its_log());
+    }
+
+    #[test]
+    fn bt_3_a_log_that_is_gone_is_told_from_one_that_never_was() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let data = DataDir::create(directory.path()).expect("free");
+        assert!(!data.lost_its_log(), "nothing was begun");
+        drop(data.open_log().expect("begun"));
+        std::fs::remove_dir_all(directory.path().join("log")).expect("removed");
+        assert!(data.lost_its_log());
+        drop(data.open_log().expect("begun again"));
+        assert!(!data.lost_its_log());
     }
 
     #[test]

@@ -82,6 +82,11 @@ impl Endpoint {
         }
     }
 
+    /// No bootstrap token is for this volume any more.
+    pub fn burn_token(&mut self) {
+        self.record_changed |= !std::mem::replace(&mut self.record.token_burnt, true);
+    }
+
     /// Since when this server's data is lost, as told to the partner. `None` if it is not, or if a bootstrap
     /// token says that there never was any.
     #[must_use]

@@ -121,6 +121,7 @@ impl Pair {
             volume_uid: Some(volume.clone()),
             token: token.then(|| BootstrapToken { volume_uid: volume, ..BootstrapToken::default() }),
             fence: None,
+            store_lost: false,
             loaded: side.loaded,
         };
         let server = Server::start(boot, &side.entries, self.now()).expect("the store is readable");

@@ -115,6 +115,7 @@ impl Bench {
             volume_uid: Some("volume".to_owned()),
             token: Some(token),
             fence: None,
+            store_lost: false,
             loaded: StoreStamp::default(),
         };
         let now = Now { wall: UnixTime::new(u64::from(BASE)), mono: Mono(1_000_000) };

@@ -28,6 +28,7 @@ fn primary() -> (Admin, tokio::task::JoinHandle<()>) {
         volume_uid: Some("v".to_owned()),
         token: Some(token),
         fence: None,
+        store_lost: false,
         loaded: StoreStamp::default(),
     };
     let server = Server::start(boot, &[], Now { wall: UnixTime::new(NOON), mono: Mono(0) }).expect("starts");
