@@ -2,7 +2,7 @@
 SHELL := bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-down test unit lint generated sim holes images e2e interop bench
+.PHONY: help demo demo-down test unit lint generated sim holes mutants images e2e interop bench
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ sim: ## plays seeds until stopped
 
 holes: ## known holes of the protocol, each shown to break an invariant once its countermeasure is taken out
 	sim/holes/run
+
+mutants: ## rules of the protocol, each broken by a patch: plays seeds until the simulator notices
+	sim/mutants/run
 
 images: ## both images, as files
 	images/build
