@@ -273,6 +273,12 @@ impl Checker {
             let left = believed.map_or(0, |end| end.saturating_sub(time).div_ceil(1000));
             let believed = now + api::time::Seconds(u32::try_from(left).unwrap_or(u32::MAX));
             if lease.held_until.min(believed) > known.max(now) + api::time::Seconds(slack) {
+                // A5: who has no such pool yet refuses to know of the lease, and has nothing to give away.
+                let served =
+                    |server: &server::Server| server.leases().any(|line| line.address == lease.address);
+                if partner.server.as_ref().is_some_and(|server| !served(server)) {
+                    continue;
+                }
                 let what = format!(
                     "the {} enters Normal with {} held until {}, of which its partner knows until {known}",
                     mine.role, lease.address, lease.held_until

@@ -76,6 +76,8 @@ pub struct Plan {
     pub operator: u64,
     /// Mean time between bindings that an operator ends; 0 for none.
     pub resets: u64,
+    /// Longest absence of a server that was killed or lost power.
+    pub absence: u64,
 }
 
 impl Plan {
@@ -114,7 +116,31 @@ impl Plan {
         if between(0, 3) == 0 {
             plan.resets = between(2, 60) * 1000;
         }
+        plan.storm();
         plan
+    }
+
+    /// Every sixth seed: many clients for few addresses, short leases, and what is lost comes back at once, so that rules
+    /// are needed whose time is short.
+    fn storm(&mut self) {
+        let mut draw = Generator::new(self.seed ^ 0x5707);
+        let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
+        if between(0, 5) > 0 {
+            return;
+        }
+        self.clients = between(12, 30);
+        self.pool = between(3, 8) as u32;
+        self.mclt = between(20, 60) as u32;
+        self.lease = between(60, 240) as u32;
+        self.absence = between(2, 20) * 1000;
+        self.link_cuts = between(10, 60) * 1000;
+        let mut mean = |one_of: u64, least: u64, most: u64| {
+            if between(0, one_of - 1) == 0 { between(least, most) * 1000 } else { 0 }
+        };
+        self.volume_losses = mean(2, 60, 240);
+        self.power_cuts = mean(2, 20, 120);
+        self.kills = mean(2, 20, 120);
+        self.operator = mean(2, 10, 60);
     }
 
     /// The faults that the first simulator had.
@@ -158,6 +184,7 @@ impl Plan {
             double_losses: 0,
             operator: 0,
             resets: 0,
+            absence: 120_000,
         }
     }
 

@@ -240,3 +240,10 @@ fn seed_1039958_a_hold_outlasts_the_loss_of_who_held() {
 fn seed_1087254_a_client_that_is_seen_in_the_second_of_a_reset_keeps_its_lease() {
     holds_with_all_faults(1_087_254);
 }
+
+/// A server lost its store, heard of half of the requests again, and was restarted: it took what it knew for all that
+/// there was, and carried out one that it had carried out before (`Record::requests_unheard`).
+#[test]
+fn seed_1906_a_ledger_that_was_heard_in_part_is_not_whole() {
+    holds_with_all_faults(1906);
+}

@@ -68,6 +68,9 @@ pub struct Record {
     /// A human vouched that fences up to this change of the partner are obsolete.
     #[serde(default)]
     pub unfenced: Option<StateStamp>,
+    /// The store was lost or older than it had been, and the partner has not told all that it knows of requests since.
+    #[serde(default)]
+    pub requests_unheard: bool,
     /// In PartnerDown: the longest lease that this server may have granted alone.
     #[serde(default)]
     pub alone_lease: Seconds,
@@ -153,6 +156,7 @@ impl Record {
             shutdown_unsaid: false,
             hold: None,
             unsettled: false,
+            requests_unheard: true,
             alone_lease: Seconds::ZERO,
             partner_alone_lease: None,
             clock_delta: 0,

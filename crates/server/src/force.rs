@@ -12,7 +12,7 @@ use crate::Server;
 use crate::command::Refused;
 use crate::interface::{Answer, Caller, CommandId, Event};
 use crate::journal::Document;
-use crate::ledger::{PartnerLedger, is_decided};
+use crate::ledger::is_decided;
 use crate::stop::Stop;
 
 /// What became of a request.
@@ -246,12 +246,7 @@ impl Server {
 
     /// Whether the store was lost and what the partner remembers of requests was not heard to its end (H-27).
     fn forgot_requests(&self) -> bool {
-        let lost = self.endpoint.data_lost_since().is_some() && !self.partner_may_be_isc();
-        lost && match self.partner_ledger {
-            PartnerLedger::Unheard => self.ledger.decided_nothing(),
-            PartnerLedger::Partly => true,
-            PartnerLedger::Wholly => false,
-        }
+        self.endpoint.record().requests_unheard && !self.partner_may_be_isc()
     }
 
     fn grounds(&self) -> Grounds {

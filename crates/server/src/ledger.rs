@@ -33,15 +33,6 @@ struct Entry {
     status: RequestStatus,
 }
 
-/// How much of what the partner remembers was heard since the start.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum PartnerLedger {
-    #[default]
-    Unheard,
-    Partly,
-    Wholly,
-}
-
 /// No further id fits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the ledger holds {REQUESTS_MAX} requests and takes no further ones")]
@@ -56,11 +47,6 @@ impl Ledger {
     /// What was decided about an id, if it was.
     pub(crate) fn decided(&self, id: &str) -> Option<&RequestStatus> {
         self.get(id).filter(|status| is_decided(status.phase))
-    }
-
-    /// Whether nothing was ever decided, as in a store that was lost.
-    pub(crate) fn decided_nothing(&self) -> bool {
-        !self.entries.values().any(|entry| is_decided(entry.status.phase))
     }
 
     /// Whether no further id fits.

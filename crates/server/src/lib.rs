@@ -51,7 +51,7 @@ pub use crate::interface::{
     Answer, Boot, Caller, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta,
 };
 use crate::journal::{Document, Journal};
-use crate::ledger::{Ledger, PartnerLedger};
+use crate::ledger::Ledger;
 use crate::link::{CLOSED, Links};
 use crate::offers::Offers;
 use crate::outbox::Outbox;
@@ -120,7 +120,6 @@ pub struct Server {
     stopping: Option<Stop>,
     /// What became of every request.
     ledger: Ledger,
-    partner_ledger: PartnerLedger,
     next_upkeep: Mono,
 }
 

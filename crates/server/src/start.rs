@@ -23,7 +23,7 @@ use crate::counters::Counters;
 use crate::gate::Gate;
 use crate::interface::Boot;
 use crate::journal::{self, Document, Journal};
-use crate::ledger::{Ledger, PartnerLedger};
+use crate::ledger::Ledger;
 use crate::link::Links;
 use crate::offers::Offers;
 use crate::outbox::Outbox;
@@ -132,7 +132,6 @@ impl Server {
             latest: now.wall,
             stopping: None,
             ledger,
-            partner_ledger: PartnerLedger::default(),
             next_upkeep: now.mono,
             manifest,
             config,

@@ -130,7 +130,7 @@ impl World {
                 self.at(at, What::Down { conn, node: 1 - node });
             }
         }
-        let back = self.time + 500 + self.draw.below(120_000);
+        let back = self.time + 500 + self.draw.below(self.plan.absence);
         self.at(back, What::Start { node });
     }
 

@@ -82,6 +82,11 @@ impl Endpoint {
         }
     }
 
+    /// The partner has told all that it knows of requests.
+    pub fn requests_heard(&mut self) {
+        self.record_changed |= std::mem::take(&mut self.record.requests_unheard);
+    }
+
     /// No bootstrap token is for this volume any more.
     pub fn burn_token(&mut self) {
         self.record_changed |= !std::mem::replace(&mut self.record.token_burnt, true);

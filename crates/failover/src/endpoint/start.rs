@@ -143,6 +143,7 @@ impl Endpoint {
             "the store holds {}/{} but {who} saw {}/{}: fetching everything from the partner",
             held.epoch, held.lsn, known.epoch, known.lsn
         )));
+        self.record.requests_unheard = true;
         self.recover_everything("the store is behind what it held before", ctx);
     }
 
@@ -172,6 +173,7 @@ impl Endpoint {
             return Err(Refusal::WrongState(self.record.state));
         }
         self.record.token_burnt = true;
+        self.record.requests_unheard = false;
         self.record.failed_at = None;
         self.record.data_lost = false;
         self.record_changed = true;

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::Server;
 use crate::interface::{ConnId, Event};
 use crate::journal::Document;
-use crate::ledger::PartnerLedger;
 
 /// Messages with news of requests that are sent in one go; the rest follow in the next second.
 const CONTACTS_AT_ONCE: usize = 16;
@@ -115,9 +114,11 @@ impl Server {
                 self.outbox.event(Event::Notice { class: "ledger_unreadable", text });
             }
             Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner, more })) => {
-                self.partner_ledger = if more { PartnerLedger::Partly } else { PartnerLedger::Wholly };
                 if self.ledger.learn(requests) {
                     self.journal.document(Document::Ledger, &self.ledger);
+                }
+                if !more {
+                    self.endpoint.requests_heard();
                 }
                 if never_knew_partner {
                     self.endpoint.partner_never_knew_us();
