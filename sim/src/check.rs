@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use api::identity::{Role, State};
 use api::time::UnixTime;
 use failover::times::is_own;
-use failover::wire::{Frame, Message};
+use failover::wire::{Frame, Message, RejectReason};
 use leases::lease::{Lease, Status};
 
 use crate::client::{Answer, Client};
@@ -49,6 +49,8 @@ pub(crate) struct Checker {
     lead_before: [(u32, u64); 2],
     /// States of each node that are on its disk, or were replaced by a later one of the same batch.
     announced: [BTreeSet<State>; 2],
+    /// Addresses of which each node refused to know, having no such pool yet (A5 is broken), and heard nothing since.
+    refused: [BTreeSet<Ipv4Addr>; 2],
     /// Potentials told in updates that wait for an answer, by receiver, connection-wide number.
     told: [BTreeMap<(u64, u32), (Ipv4Addr, u32)>; 2],
 }
@@ -273,10 +275,7 @@ impl Checker {
             let left = believed.map_or(0, |end| end.saturating_sub(time).div_ceil(1000));
             let believed = now + api::time::Seconds(u32::try_from(left).unwrap_or(u32::MAX));
             if lease.held_until.min(believed) > known.max(now) + api::time::Seconds(slack) {
-                // A5: who has no such pool yet refuses to know of the lease, and has nothing to give away.
-                let served =
-                    |server: &server::Server| server.leases().any(|line| line.address == lease.address);
-                if partner.server.as_ref().is_some_and(|server| !served(server)) {
+                if self.refused[1 - node].contains(&lease.address) {
                     continue;
                 }
                 let what = format!(
@@ -328,6 +327,13 @@ impl Checker {
                 }
             }
             Message::BndAck(acks) => {
+                for ack in acks {
+                    match ack.reject.as_ref().map(|reject| reject.reason) {
+                        Some(RejectReason::IllegalIpAddress) => self.refused[node].insert(ack.address),
+                        Some(_) => false,
+                        None => self.refused[node].remove(&ack.address),
+                    };
+                }
                 let Some((address, potential)) = self.told[node].remove(&(conn, frame.xid)) else {
                     return Ok(());
                 };

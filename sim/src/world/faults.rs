@@ -115,6 +115,13 @@ impl World {
             return;
         }
         self.checker.ended(node);
+        // What waits for a process that stands still is lost with its socket.
+        let thaw = self.nodes[node].frozen_until;
+        if thaw > self.time {
+            self.queue.retain(|(at, _), what| {
+                *at != thaw || !matches!(what, What::Packet { node: to, .. } if *to == node)
+            });
+        }
         let how = if power { "loses power" } else { "is killed" };
         self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("{how}"));
         let mut draw = self.draw.clone();

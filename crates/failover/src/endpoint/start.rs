@@ -234,6 +234,8 @@ impl Endpoint {
             self.record.failed_at = Some(ctx.now.wall);
         }
         self.record.data_lost = true;
+        // Whoever needs everything from its partner must hear it.
+        self.record.held = false;
         self.enter(State::Recover, why, ctx);
     }
 
