@@ -247,3 +247,18 @@ fn seed_1087254_a_client_that_is_seen_in_the_second_of_a_reset_keeps_its_lease()
 fn seed_1906_a_ledger_that_was_heard_in_part_is_not_whole() {
     holds_with_all_faults(1906);
 }
+
+/// A server that was told to stay apart turned out to have an old store, and stayed apart, so it could not fetch what
+/// it lacked, nor hear which requests it had carried out (`Endpoint::recover_everything`).
+#[test]
+fn seed_2199_who_must_fetch_everything_hears_its_partner() {
+    holds_with_all_faults(2199);
+}
+
+/// A lone survivor was restarted twice, and an operator without memory said of the second start what that had loaded:
+/// more than the first one, so the survivor took its store for an old copy and gave its leases up
+/// (`ServerReport::loaded`).
+#[test]
+fn seed_3202_an_operator_without_memory_confirms_the_earliest_start() {
+    holds_with_all_faults(3202);
+}

@@ -373,7 +373,8 @@ pub struct ServerReport {
     /// Last durable change.
     #[serde(default)]
     pub lsn: Lsn,
-    /// What the store held when the process started, before the epoch was raised.
+    /// What the store held when the process started, before the epoch was raised; or at an earlier start, if nobody
+    /// has confirmed since that it was no old copy.
     #[serde(default)]
     pub loaded: StoreStamp,
     /// The highest that this server knows of its partner.
