@@ -262,3 +262,10 @@ fn seed_2199_who_must_fetch_everything_hears_its_partner() {
 fn seed_3202_an_operator_without_memory_confirms_the_earliest_start() {
     holds_with_all_faults(3202);
 }
+
+/// A client declined at one server and came back at the other within the second; the word of the decline made that one
+/// forget the lease, and the address returned to service while it ran (`binding::merge`).
+#[test]
+fn seed_4574_a_client_that_comes_back_in_the_second_of_its_decline_is_remembered() {
+    holds_with_all_faults(4574);
+}

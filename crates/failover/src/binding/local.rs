@@ -346,7 +346,7 @@ pub fn reset(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
 }
 
 /// Clocks differ by up to a second, and times are cut to seconds.
-const SAME_MOMENT: Seconds = Seconds(2);
+pub(super) const SAME_MOMENT: Seconds = Seconds(2);
 
 /// The configuration came to reserve the address. `None` if the record says so already.
 #[must_use]

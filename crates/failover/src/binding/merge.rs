@@ -5,7 +5,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Flags, Lease, Status, Sync};
 
 use super::hold::QUARANTINE;
-use super::local::is_unparked;
+use super::local::{SAME_MOMENT, is_unparked};
 use super::{Dialect, Judge, is_of, options};
 use crate::wire::BindingUpdate;
 
@@ -74,7 +74,9 @@ fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
             // A client that declined at the partner while the link was down may have come back for the
             // address here. What it was promised since still counts, and the partner must wait for it.
             let promised_since = match mine.status {
-                Status::Active => mine.cltt > incoming.starts,
+                Status::Active => {
+                    mine.cltt.map(|contact| contact + SAME_MOMENT + ctx.guard) > incoming.starts
+                }
                 Status::Abandoned => true,
                 Status::Free | Status::Expired | Status::Released | Status::Reset | Status::Backup => false,
             };
