@@ -73,6 +73,8 @@ fn the_plugin_shows_steers_and_compares_a_pair() {
         pair.until(Role::Secondary, "RecoverWait", 20)?;
         pair.until_normal(150)?;
         story.same_leases(&pair)?;
+        // The first one is over by now.
+        let lease = phone.udhcpc()?;
         let leased = dhcp(&pair, &["reset", &pair.name, &lease.address])?;
         refused(&leased, "--unused")?;
         // The phone asked once, and is gone.
