@@ -8,9 +8,8 @@ use interop::client::Client;
 use interop::crowd::Crowd;
 use interop::lease::Leases;
 use interop::pair::{Role, Setup};
-use interop::until;
 
-use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, in_normal, met};
+use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, fill, in_normal, met};
 
 pub(crate) fn a_bootp_client_of_the_dhcpd_keeps_its_address(role: Role) {
     let mut pair = met(Setup { isc_pool: "allow dynamic bootp clients;", ..Setup::new(role) }.start("bootp"));
@@ -81,12 +80,7 @@ pub(crate) fn a_lease_that_both_reserve_stays_its_clients(role: Role) {
     client.release_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.until_equal(SYNC);
     let mut crowd = Crowd::new(&mut pair.lab);
-    let (ours, theirs) = (pair.our_address(), pair.isc_address());
-    until("all other addresses leased", 120, || {
-        let from = 1 + 100 * crowd.leases.len() as u32;
-        crowd.take(&pair.lab, from, 5, &[ours, theirs])?;
-        if crowd.leases.len() >= 19 { Ok(()) } else { Err(format!("{}", crowd.leases.len())) }
-    });
+    fill(&pair, &mut crowd, 19);
     assert!(crowd.leases.values().all(|lease| lease.address != address), "a reserved address was given away");
     pair.take(&mut client);
     assert_eq!(client.lease.as_ref().map(|lease| lease.address), Some(address));

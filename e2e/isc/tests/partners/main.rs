@@ -11,7 +11,9 @@ mod pools;
 mod setups;
 
 use interop::client::Client;
+use interop::crowd::Crowd;
 use interop::pair::{Pair, Role, SYNC, Setup};
+use interop::until;
 
 /// Each story for both roles of ours.
 macro_rules! both_roles {
@@ -76,6 +78,18 @@ const FIRST_CONTACT: u64 = 110;
 const RETURN: u64 = 60;
 /// The same, if the MCLT has to pass.
 const RETURN_AFTER_MCLT: u64 = 150;
+
+/// Clients come to both servers until so many addresses are leased.
+fn fill(pair: &Pair, crowd: &mut Crowd, count: usize) {
+    until(&format!("{count} addresses leased"), 120, || {
+        let from = 1 + 100 * crowd.leases.len() as u32;
+        crowd.take(&pair.lab, from, 5, &[pair.our_address(), pair.isc_address()])?;
+        match crowd.leases.len() {
+            leased if leased >= count => Ok(()),
+            leased => Err(format!("{leased}, free {:?}", pair.split())),
+        }
+    });
+}
 
 fn in_normal(label: &str, role: Role) -> Pair {
     met(Setup::new(role).start(label))

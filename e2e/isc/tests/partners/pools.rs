@@ -10,7 +10,7 @@ use interop::crowd::Crowd;
 use interop::pair::{PRIMARY, Role, SECONDARY, Setup};
 use interop::until;
 
-use crate::{SYNC, in_normal, met};
+use crate::{SYNC, fill, in_normal, met};
 
 pub(crate) fn all_addresses_are_leased_and_come_back(role: Role) {
     let mut pair = in_normal("exhausted", role);
@@ -18,14 +18,7 @@ pub(crate) fn all_addresses_are_leased_and_come_back(role: Role) {
     let (ours, theirs) = (pair.our_address(), pair.isc_address());
     // A server whose half is used up tells the other's clients to wait until they ask with patience, and asks
     // its partner for more.
-    until("all 20 addresses leased", 120, || {
-        let from = 1 + 100 * crowd.leases.len() as u32;
-        crowd.take(&pair.lab, from, 5, &[ours, theirs])?;
-        match crowd.leases.len() {
-            20 => Ok(()),
-            count => Err(format!("{count}, {:?}", pair.split())),
-        }
-    });
+    fill(&pair, &mut crowd, 20);
     pair.say("all 20 leased");
     pair.until_equal(SYNC);
     let more = crowd.take(&pair.lab, 5000, 3, &[ours, theirs]).unwrap_or_else(|why| panic!("{why}"));
@@ -58,11 +51,7 @@ pub(crate) fn a_reserved_address_stays_its_clients(role: Role) {
     assert_eq!(client.lease.as_ref().map(|lease| lease.address), Some(reserved));
     let mut crowd = Crowd::new(&mut pair.lab);
     let (ours, theirs) = (pair.our_address(), pair.isc_address());
-    until("all other addresses leased", 120, || {
-        let from = 1 + 100 * crowd.leases.len() as u32;
-        crowd.take(&pair.lab, from, 5, &[ours, theirs])?;
-        if crowd.leases.len() >= 19 { Ok(()) } else { Err(format!("{}", crowd.leases.len())) }
-    });
+    fill(&pair, &mut crowd, 19);
     assert!(
         crowd.leases.values().all(|lease| lease.address != reserved),
         "a reserved address was given away"
