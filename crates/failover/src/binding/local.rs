@@ -334,11 +334,12 @@ pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result
 
 /// An operator ends a binding, at the operator's word that nobody uses the address.
 ///
-/// A client that the partner sees in the same moment does, by whichever clock: so the reset counts as made before.
+/// A client that the partner sees in the same moment does, by whichever clock: so the reset counts as made before,
+/// but not before the last contact that this server knows of.
 pub fn reset(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     match lease.status {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned => {
-            let starts = here.now - SAME_MOMENT - here.guard;
+            let starts = (here.now - SAME_MOMENT - here.guard).max(lease.cltt.unwrap_or_default());
             Ok(Lease { held_until: here.now, starts, ..changed(lease, Status::Reset, here) })
         }
         Status::Free | Status::Backup | Status::Reset => Err(Denied::NotOurs),

@@ -56,6 +56,22 @@ fn a_lease_ends_at_both_servers_once_its_client_is_said_to_be_gone() {
     }
 }
 
+/// Also at a partner of ours that saw the client in the very second, by our own word.
+#[test]
+fn the_partner_agrees_to_the_reset_of_a_lease_that_was_just_made() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
+    let (address, _) = bench.lease(9).expect("a lease");
+    bench.heard.clear();
+    assert_eq!(bench.reset(address, true), Answer::Reset(address));
+    bench.run(Seconds(1));
+    let reset = bench.heard.iter().find_map(|frame| match &frame.message {
+        Message::BndUpd(updates) => updates.iter().find(|update| update.status == Some(Status::Reset)),
+        _ => None,
+    });
+    let reset = reset.expect("told");
+    assert!(reset.starts >= reset.cltt, "or it would be refused: {reset:?}");
+}
+
 #[test]
 fn an_abandoned_address_is_free_again_before_its_day_is_over() {
     let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);

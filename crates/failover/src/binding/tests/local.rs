@@ -477,6 +477,15 @@ fn an_operator_ends_any_binding() {
 }
 
 #[test]
+fn a_reset_counts_from_a_moment_ago_but_not_from_before_the_last_contact() {
+    for (contact, expected) in [(None, 448), (Some(100), 448), (Some(449), 449), (Some(450), 450)] {
+        let lease = Lease { cltt: contact.map(t), ..agreed(mine(Status::Active)) };
+        let ended = reset(&lease, &here(Role::Primary, State::Normal)).expect("it may");
+        assert_eq!(ended.starts, t(expected), "{contact:?}");
+    }
+}
+
+#[test]
 fn a_cancelled_reservation_makes_a_free_address_the_primarys() {
     for role in ROLES {
         let here = here(role, State::Normal);
