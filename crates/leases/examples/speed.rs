@@ -92,7 +92,6 @@ fn held(number: u32, client: u64, until: u64) -> Lease {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "it measures")]
 fn report(leases: u32, what: &str, rounds: u32, run: impl FnOnce()) {
     let start = (Instant::now(), processor_time());
     run();
