@@ -2,10 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use api::config::ServerConfig;
 use api::identity::{Role, State};
 use api::time::Now;
-use failover::binding::{self, Denied, Dialect, Here};
+use failover::binding::{self, Denied, Here};
 use failover::transition::Service;
 use leases::lease::{Lease, Status, Sync};
 
@@ -88,10 +87,8 @@ impl Server {
     /// A dhcpd that is primary keeps its leases. One that is secondary ends them whatever it granted since, so it must
     /// hear of a reset at once.
     fn isc_knows_better(&self, lease: &Lease) -> bool {
-        let external = matches!(self.config.server(self.role.other()), Some(ServerConfig::External { .. }));
-        let isc = self.dialect().map_or(external, |dialect| dialect == Dialect::Isc);
         let state = self.endpoint.record().state;
         let hears = self.role == Role::Primary && matches!(state, State::Normal | State::PartnerDown);
-        lease.status == Status::Active && isc && !hears
+        lease.status == Status::Active && self.partner_may_be_isc() && !hears
     }
 }
