@@ -59,11 +59,7 @@ fn may_end(manners: Manners, first: State) -> bool {
 }
 
 fn accepted(bench: &Bench) -> bool {
-    let mut answers = bench.heard.iter().filter_map(|frame| match &frame.message {
-        Message::BndAck(acks) => acks.iter().find(|ack| ack.address == ADDRESS),
-        _ => None,
-    });
-    answers.next_back().expect("an answer").reject.is_none()
+    bench.answers_about(ADDRESS).last().expect("an answer").reject.is_none()
 }
 
 #[test]

@@ -41,8 +41,7 @@ fn acknowledge(bench: &mut Bench) {
 }
 
 fn ends(bench: &Bench, address: Ipv4Addr) -> i64 {
-    let line = bench.server.leases().find(|line| line.address == address).expect("an address of the pool");
-    line.ends.expect("leased").as_second()
+    bench.line(address).ends.expect("leased").as_second()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use api::config::PairConfig;
 use api::identity::{Lsn, Role, State, StoreStamp};
 use api::pair::PairManifest;
-use api::status::BootstrapToken;
+use api::status::{BootstrapToken, LeaseLine};
 use api::time::{Mono, Now, Seconds, UnixTime};
 use failover::wire::{
     self, BindingAck, BindingUpdate, Connect, ConnectAck, Decoded, Dialect, Extension, Frame, FrameReader,
@@ -466,6 +466,29 @@ impl Bench {
                 return;
             }
         }
+    }
+
+    /// What the server told of bindings on this connection, in order.
+    pub(crate) fn updates(&self) -> impl Iterator<Item = &BindingUpdate> {
+        let told = self.heard.iter().filter_map(|frame| match &frame.message {
+            Message::BndUpd(updates) => Some(updates),
+            _ => None,
+        });
+        told.flatten()
+    }
+
+    /// How the server answered what the partner told of an address, in order.
+    pub(crate) fn answers_about(&self, address: Ipv4Addr) -> impl Iterator<Item = &BindingAck> {
+        let answers = self.heard.iter().filter_map(|frame| match &frame.message {
+            Message::BndAck(acks) => Some(acks),
+            _ => None,
+        });
+        answers.flatten().filter(move |ack| ack.address == address)
+    }
+
+    /// What the server lists of an address of its pools.
+    pub(crate) fn line(&self, address: Ipv4Addr) -> LeaseLine {
+        self.server.leases().find(|line| line.address == address).expect("an address of the pool")
     }
 
     /// Accepts all updates that it has heard on this connection, whatever it answered before.

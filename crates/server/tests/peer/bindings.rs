@@ -162,18 +162,13 @@ impl Case {
         self.bench.heard.clear();
         self.bench.send(Message::BndUpd(vec![update]));
         self.bench.run(Seconds(1));
-        let answers = self.bench.heard.iter().filter_map(|frame| match &frame.message {
-            Message::BndAck(acks) => Some(acks),
-            _ => None,
-        });
-        let answers: Vec<_> = answers.flatten().filter(|ack| ack.address == self.address).collect();
+        let answers: Vec<_> = self.bench.answers_about(self.address).collect();
         assert_eq!(answers.len(), 1, "{:?}", self.bench.heard);
         answers[0].reject.as_ref().map_or(Accept, |reject| Reject(reject.reason))
     }
 
     fn status(&self) -> String {
-        let line = self.bench.server.leases().find(|line| line.address == self.address);
-        line.expect("an address of the pool").state
+        self.bench.line(self.address).state
     }
 }
 

@@ -27,12 +27,8 @@ fn with_bootp() -> Bench {
 }
 
 fn given(bench: &Bench) -> BTreeSet<Ipv4Addr> {
-    let updates = bench.heard.iter().filter_map(|frame| match &frame.message {
-        Message::BndUpd(updates) => Some(updates),
-        _ => None,
-    });
-    updates
-        .flatten()
+    bench
+        .updates()
         .filter(|update| update.status == Some(Status::Backup))
         .filter_map(|update| update.address)
         .collect()

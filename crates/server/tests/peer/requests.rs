@@ -49,11 +49,7 @@ fn rc_7_who_still_tells_of_bindings_has_time() {
 
 /// What the server told of since.
 fn told(bench: &Bench) -> usize {
-    let updates = bench.heard.iter().filter_map(|frame| match &frame.message {
-        Message::BndUpd(updates) => Some(updates),
-        _ => None,
-    });
-    updates.flatten().filter(|update| update.status == Some(Status::Active)).count()
+    bench.updates().filter(|update| update.status == Some(Status::Active)).count()
 }
 
 #[test]

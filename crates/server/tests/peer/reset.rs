@@ -4,7 +4,6 @@ use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
 use api::time::Seconds;
-use failover::wire::Message;
 use leases::lease::Status;
 use server::Answer;
 
@@ -12,17 +11,13 @@ use crate::bench::{Bench, Manners};
 use crate::grid::in_state;
 
 fn status(bench: &Bench, address: Ipv4Addr) -> String {
-    bench.server.leases().find(|line| line.address == address).expect("of the pool").state
+    bench.line(address).state
 }
 
 /// What the server said of an address, in order.
 fn told(bench: &Bench, address: Ipv4Addr) -> Vec<Status> {
-    let updates = bench.heard.iter().filter_map(|frame| match &frame.message {
-        Message::BndUpd(updates) => Some(updates),
-        _ => None,
-    });
-    updates
-        .flatten()
+    bench
+        .updates()
         .filter(|update| update.address == Some(address))
         .filter_map(|update| update.status)
         .collect()
@@ -64,11 +59,7 @@ fn the_partner_agrees_to_the_reset_of_a_lease_that_was_just_made() {
     bench.heard.clear();
     assert_eq!(bench.reset(address, true), Answer::Reset(address));
     bench.run(Seconds(1));
-    let reset = bench.heard.iter().find_map(|frame| match &frame.message {
-        Message::BndUpd(updates) => updates.iter().find(|update| update.status == Some(Status::Reset)),
-        _ => None,
-    });
-    let reset = reset.expect("told");
+    let reset = bench.updates().find(|update| update.status == Some(Status::Reset)).expect("told");
     assert!(reset.starts >= reset.cltt, "or it would be refused: {reset:?}");
 }
 
