@@ -28,17 +28,15 @@ pub(super) fn encode(lease: &Lease) -> Option<Vec<u8>> {
 }
 
 /// Reads what it can: unknown options are skipped, and what does not decode is left.
-pub(super) fn decode(mut octets: &[u8]) -> Told {
+pub(super) fn decode(octets: &[u8]) -> Told {
     let mut told = Told::default();
-    while let [code, len, rest @ ..] = octets {
-        let Some((data, rest)) = rest.split_at_checked(usize::from(*len)) else { break };
-        match *code {
+    for (code, data) in each(octets) {
+        match code {
             HOST_NAME => told.hostname = String::from_utf8(data.to_vec()).ok(),
             RELAY_INFO => told.relay_info = Some(data.to_vec()),
-            HOLD_UNTIL => told.hold_until = data.try_into().ok().map(u32::from_be_bytes),
+            HOLD_UNTIL => told.hold_until = time(data),
             _ => {}
         }
-        octets = rest;
     }
     told
 }
@@ -55,7 +53,22 @@ pub fn tell_hold(update: &mut BindingUpdate, lease: &Lease, now: UnixTime) {
 /// Whether an update says that.
 #[must_use]
 pub fn tells_hold(update: &BindingUpdate) -> bool {
-    update.request_options.as_deref().is_some_and(|octets| decode(octets).hold_until.is_some())
+    let octets = update.request_options.as_deref().unwrap_or_default();
+    each(octets).filter(|(code, _)| *code == HOLD_UNTIL).last().is_some_and(|(_, data)| time(data).is_some())
+}
+
+/// Codes and data, up to the first option that is cut short.
+fn each(mut octets: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let [code, len, rest @ ..] = octets else { return None };
+        let (data, rest) = rest.split_at_checked(usize::from(*len))?;
+        octets = rest;
+        Some((*code, data))
+    })
+}
+
+fn time(data: &[u8]) -> Option<u32> {
+    data.try_into().ok().map(u32::from_be_bytes)
 }
 
 fn push(out: &mut Vec<u8>, code: u8, data: &[u8]) {
