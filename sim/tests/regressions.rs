@@ -269,3 +269,10 @@ fn seed_3202_an_operator_without_memory_confirms_the_earliest_start() {
 fn seed_4574_a_client_that_comes_back_in_the_second_of_its_decline_is_remembered() {
     holds_with_all_faults(4574);
 }
+
+/// A survivor in PartnerDown leased an address again whose lease was over, and lost its volume. Its partner held all
+/// addresses, but had the old lease as active still, and gave it to the old client (`binding::may_lease`).
+#[test]
+fn seed_5013957_in_a_hold_a_lease_that_is_over_is_not_renewed() {
+    holds_with_all_faults(5_013_957);
+}

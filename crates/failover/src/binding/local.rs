@@ -90,14 +90,12 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
     match (service(ctx), lease.status) {
         (Service::Nobody, _) => Err(Denied::NotServing),
         (_, Status::Active) if !same => Err(Denied::Leased),
-        (Service::Everybody | Service::Renewals, Status::Active) => {
-            let unexpired = here.now <= lease.held_until;
-            let anyway = service(ctx) == Service::Everybody;
-            if anyway || unexpired { Ok(()) } else { Err(Denied::NotServing) }
-        }
+        (Service::Everybody, Status::Active) if here.now >= ctx.new_clients_from => Ok(()),
+        (Service::Everybody | Service::Renewals, Status::Active) if here.now <= lease.held_until => Ok(()),
+        // Whoever else served meanwhile may have leased it again, even after the same client.
+        (Service::Everybody, Status::Active) => Err(Denied::TooEarly),
         (Service::Renewals, _) => Err(Denied::NotServing),
         (Service::Everybody, Status::Abandoned) => Err(Denied::Abandoned),
-        // Whoever else served meanwhile may have leased it again, even after the same client.
         (Service::Everybody, _) if here.now < ctx.new_clients_from => Err(Denied::TooEarly),
         (
             Service::Everybody,

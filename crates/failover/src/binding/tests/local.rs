@@ -303,8 +303,16 @@ fn a_hold_on_everything_leaves_renewals() {
         ctx.new_clients_from = t(90_001);
         assert_eq!(may_lease(&free(own(role)), &client(1), &ctx), Err(Denied::TooEarly));
         assert_eq!(may_lease(&mine(Status::Expired), &client(1), &ctx), Err(Denied::TooEarly));
-        assert_eq!(may_lease(&mine(Status::Active), &client(1), &ctx), Ok(()));
+        let runs = Lease { held_until: t(90_000), ..mine(Status::Active) };
+        assert_eq!(may_lease(&runs, &client(1), &ctx), Ok(()));
+        let over = Lease { held_until: t(89_999), ..mine(Status::Active) };
+        assert_eq!(
+            may_lease(&over, &client(1), &ctx),
+            Err(Denied::TooEarly),
+            "the partner may have leased it since"
+        );
         ctx.new_clients_from = t(90_000);
+        assert_eq!(may_lease(&over, &client(1), &ctx), Ok(()));
         assert_eq!(may_lease(&free(own(role)), &client(1), &ctx), Ok(()));
     }
 }
