@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use leases::log::testing::Generator;
 
+use crate::plan::Plan;
+
 /// What a client is doing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Phase {
@@ -58,6 +60,9 @@ pub(crate) struct Client {
     pub(crate) identity: u64,
     /// Another client has the same identity.
     pub(crate) is_twin: bool,
+    /// It comes and goes all the time, and asks for the address that it had.
+    restless: bool,
+    former: Option<Ipv4Addr>,
 }
 
 /// A packet that a client sends.
@@ -86,9 +91,9 @@ pub(crate) const ACK: u8 = 5;
 pub(crate) const NAK: u8 = 6;
 
 impl Client {
-    pub(crate) fn new(index: u64, shared_ids: bool) -> Self {
+    pub(crate) fn new(index: u64, plan: &Plan) -> Self {
         let has_id = index.is_multiple_of(3);
-        let is_twin = has_id && shared_ids;
+        let is_twin = has_id && plan.shared_ids;
         Self {
             index,
             relayed: index % 4 == 3,
@@ -99,6 +104,8 @@ impl Client {
             has_id,
             identity: if is_twin { index - index % 6 } else { index },
             is_twin,
+            restless: plan.restless,
+            former: None,
         }
     }
 
@@ -133,6 +140,7 @@ impl Client {
                 };
                 self.retransmit(now, draw)
             }
+            Phase::Bound(lease) if self.restless => self.be_restless(now, lease, draw),
             Phase::Bound(lease) => {
                 match draw.below(40) {
                     0 => return self.leave(now, lease, true, draw),
@@ -152,6 +160,28 @@ impl Client {
                 }
             }
             _ => self.retransmit(now, draw),
+        }
+    }
+
+    fn be_restless(&mut self, now: u64, lease: Lease, draw: &mut Generator) -> (Option<Sent>, u64) {
+        self.former = Some(lease.address);
+        match draw.below(16) {
+            0..=3 => {
+                let (sent, _) = self.leave(now, lease, false, draw);
+                (sent, now + 200 + draw.below(6_000))
+            }
+            4 => self.leave(now, lease, true, draw),
+            5..=7 => {
+                self.phase = Phase::Off(Some(lease));
+                (None, now + 200 + draw.below(20_000))
+            }
+            // Nobody waits for T1 because it must.
+            8..=10 => {
+                self.begin(now);
+                self.phase = if draw.coin() { Phase::Renewing(lease) } else { Phase::Rebinding(lease) };
+                self.retransmit(now, draw)
+            }
+            _ => (None, now + 500 + draw.below(8_000)),
         }
     }
 
@@ -273,7 +303,7 @@ impl Client {
                 (To::Everybody, none, 3, Some(lease.address), None, "REQUEST(init-reboot)")
             }
             Phase::Selecting | Phase::Bound(_) | Phase::Off(_) => {
-                (To::Everybody, none, 1, None, None, "DISCOVER")
+                (To::Everybody, none, 1, self.former, None, "DISCOVER")
             }
         };
         let mut bytes = self.header(now, ciaddr);

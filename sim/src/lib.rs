@@ -5,6 +5,7 @@
 //! step; a broken one ends it with [`Violation`]. Nothing here reads a clock or draws a random number
 //! from outside.
 
+mod assumption;
 mod check;
 mod client;
 mod history;
@@ -13,6 +14,7 @@ mod node;
 mod plan;
 mod world;
 
+pub use assumption::Assumption;
 pub use check::Violation;
 pub use plan::Plan;
 pub use world::{Outcome, World};

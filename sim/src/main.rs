@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
-use sim::{Plan, Violation, World};
+use sim::{Assumption, Plan, Violation, World};
 
 /// Deterministic simulation of a failover pair.
 #[derive(Debug, Parser)]
@@ -25,12 +25,21 @@ struct Arguments {
     /// Play one seed and print its whole history.
     #[arg(long)]
     replay: Option<u64>,
+    /// Without spite, restlessness and the like.
+    #[arg(long)]
+    plain: bool,
+}
+
+impl Arguments {
+    fn plan(&self, seed: u64) -> Plan {
+        if self.plain { Plan::faulty(seed) } else { Plan::of(seed) }
+    }
 }
 
 fn main() {
     let arguments = Arguments::parse();
     if let Some(seed) = arguments.replay {
-        let plan = Plan::of(seed);
+        let plan = arguments.plan(seed);
         println!("{plan:#?}");
         match World::new(plan, true).run() {
             Ok(outcome) => println!("seed {seed} holds: {outcome:?}"),
@@ -60,6 +69,9 @@ fn main() {
         total.time / 3_600_000,
     );
     println!("  forced states: {} granted, {} refused", total.requests[0], total.requests[1]);
+    for ((assumption, invariant), count) in total.excused {
+        println!("  {invariant} broken in {count} seeds after {assumption} was");
+    }
     for (state, count) in total.states {
         println!("  entered {state}: {count}");
     }
@@ -73,6 +85,7 @@ struct Total {
     acks: u64,
     time: u64,
     requests: [u64; 2],
+    excused: BTreeMap<(Assumption, &'static str), u64>,
     states: BTreeMap<&'static str, u64>,
     broken: BTreeMap<u64, Violation>,
 }
@@ -93,7 +106,7 @@ fn play_all(arguments: &Arguments) -> Total {
                     if seed >= end {
                         return;
                     }
-                    let result = World::new(Plan::of(seed), false).run();
+                    let result = World::new(arguments.plan(seed), false).run();
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     total.played += 1;
                     if total.played.is_multiple_of(PROGRESS) {
@@ -106,6 +119,9 @@ fn play_all(arguments: &Arguments) -> Total {
                             total.time += outcome.time;
                             for (sum, count) in total.requests.iter_mut().zip(outcome.requests) {
                                 *sum += count;
+                            }
+                            if let Some((assumption, violation)) = outcome.excused {
+                                *total.excused.entry((assumption, violation.invariant)).or_insert(0) += 1;
                             }
                             for (state, count) in outcome.states {
                                 *total.states.entry(state.as_str()).or_insert(0) += count;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use api::force::Fence;
-use api::identity::{Lsn, Role, State, StateStamp};
+use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::status::BootstrapToken;
 use api::time::{Mono, Now, UnixTime};
 use failover::wire::{Dialect, FrameReader};
@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) version: u64,
     /// How far its clock is ahead, in milliseconds.
     pub(crate) skew: i64,
+    /// How much faster its clock runs, in millionths.
+    pub(crate) drift: u64,
     /// Absent while the process is not running.
     pub(crate) server: Option<Server>,
     log: Option<Log<SimDisk>>,
@@ -74,6 +76,18 @@ pub(crate) struct Node {
     pub(crate) synced: bool,
     /// It was in PartnerDown and not in Normal since: its leases are perhaps known to nobody else.
     pub(crate) alone: bool,
+    /// An old copy of its volume.
+    pub(crate) copy: Option<Copy>,
+    /// It runs on an old copy, and nobody told it so far.
+    pub(crate) restored: bool,
+}
+
+/// A copy of a volume.
+#[derive(Clone, Debug)]
+pub(crate) struct Copy {
+    pub(crate) disk: SimDisk,
+    /// How far it goes.
+    pub(crate) stamp: StoreStamp,
 }
 
 /// Small segments, so that rotation and removal happen in every run.
@@ -88,6 +102,7 @@ impl Node {
             address: Ipv4Addr::new(10, 0, 0, index as u8 + 1),
             version: 0,
             skew: if index == 1 { plan.skew } else { 0 },
+            drift: if index == 1 { plan.drift } else { 0 },
             server: None,
             log: None,
             disk: SimDisk::new(),
@@ -113,12 +128,14 @@ impl Node {
             amnesic: false,
             synced: false,
             alone: false,
+            copy: None,
+            restored: false,
         }
     }
 
     /// Both clocks of this machine.
     pub(crate) fn now(&self, time: u64) -> Now {
-        let wall = i64::try_from(time).unwrap_or(0) + self.skew;
+        let wall = i64::try_from(time + time * self.drift / 1_000_000).unwrap_or(0) + self.skew;
         Now {
             wall: UnixTime::new(BASE + u64::try_from(wall.max(0)).unwrap_or(0) / 1000),
             mono: Mono(time + 1_000_000 * (self.index as u64 + 1)),
@@ -211,6 +228,8 @@ impl Node {
     /// The volume is gone; a new, empty one takes its place.
     pub(crate) fn lose_volume(&mut self) {
         self.disk = SimDisk::new();
+        self.copy = None;
+        self.restored = false;
         self.durable.clear();
         self.volume += 1;
         self.synced_lsn = Lsn::ZERO;
@@ -231,17 +250,24 @@ impl Node {
         format!("volume-{}-{volume}", self.index)
     }
 
-    /// A copy of what is on the disk of a running server.
-    #[cfg(test)]
-    pub(crate) fn backup(&mut self) -> SimDisk {
-        self.log.as_mut().expect("it runs").disk_mut().clone()
+    /// Copies what is on the disk of a running server.
+    pub(crate) fn back_up(&mut self) {
+        let (Some(log), Some(server)) = (&mut self.log, &self.server) else { return };
+        let epoch = server.endpoint().record().stamp.epoch;
+        let lsn = self.appended.last().map_or(self.synced_lsn, |batch| batch.last);
+        let stamp = StoreStamp { epoch, lsn };
+        self.copy = Some(Copy { disk: log.disk_mut().clone(), stamp });
     }
 
-    /// An older copy takes the place of what is on the disk; nobody is told.
-    #[cfg(test)]
-    pub(crate) fn restore(&mut self, backup: SimDisk) {
-        self.disk = backup;
+    /// The older copy takes the place of what is on the disk; nobody is told.
+    pub(crate) fn restore(&mut self, copy: SimDisk) {
+        self.disk = copy;
         self.disk.restart_process();
+        self.disk.never_full();
+        self.full = false;
+        self.rotten = false;
+        self.alone = false;
+        self.restored = true;
         self.durable.clear();
         self.synced_lsn = Lsn::ZERO;
         self.stamp = StateStamp::default();

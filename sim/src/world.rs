@@ -7,16 +7,18 @@ mod holes;
 mod operator;
 mod process;
 mod rest;
+mod spite;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use api::identity::State;
 use leases::log::testing::Generator;
 use server::{Command, CommandId, LinkEvent, RxMeta};
 
+use crate::assumption::Assumption;
 use crate::check::{Checker, Violation};
 use crate::client::{self, Client, Sent, To};
 use crate::history::History;
@@ -39,6 +41,8 @@ pub struct Outcome {
     pub requests: [u64; 2],
     /// State changes by state.
     pub states: BTreeMap<State, u64>,
+    /// What was broken after the assumption was, on which it rests.
+    pub excused: Option<(Assumption, Violation)>,
     /// Milliseconds of virtual time.
     pub time: u64,
 }
@@ -61,6 +65,8 @@ pub struct World {
     events: u64,
     acks: u64,
     states: BTreeMap<State, u64>,
+    /// Assumptions that this seed broke so far.
+    breached: BTreeSet<Assumption>,
     calm: bool,
     /// The newest version of the configuration.
     version: u64,
@@ -78,8 +84,7 @@ impl World {
     /// Sets the world up; `print` prints its history.
     #[must_use]
     pub fn new(plan: Plan, print: bool) -> Self {
-        let clients: Vec<Client> =
-            (0..plan.clients).map(|index| Client::new(index, plan.shared_ids)).collect();
+        let clients: Vec<Client> = (0..plan.clients).map(|index| Client::new(index, &plan)).collect();
         let count = clients.len();
         let checker = Checker::new(&plan);
         Self {
@@ -97,6 +102,7 @@ impl World {
             events: 0,
             acks: 0,
             states: BTreeMap::new(),
+            breached: BTreeSet::new(),
             calm: false,
             version: 0,
             operator: Operator::default(),
@@ -106,6 +112,25 @@ impl World {
 
     /// Plays the seed to its end.
     pub fn run(mut self) -> Result<Outcome, Violation> {
+        let excused = match self.play_whole() {
+            Ok(()) => None,
+            Err(violation) => {
+                let breached = self.breached.iter().find(|breached| breached.excuses(&violation));
+                Some((*breached.ok_or_else(|| violation.clone())?, violation))
+            }
+        };
+        Ok(Outcome {
+            events: self.events,
+            hash: self.history.hash() ^ self.history.lines(),
+            acks: self.acks,
+            requests: self.operator.decided,
+            states: self.states,
+            excused,
+            time: self.time,
+        })
+    }
+
+    fn play_whole(&mut self) -> Result<(), Violation> {
         self.begin()?;
         let length = self.plan.length;
         self.play(length)?;
@@ -135,14 +160,7 @@ impl World {
         if self.plan.seed.is_multiple_of(RESTED) {
             self.rest()?;
         }
-        Ok(Outcome {
-            events: self.events,
-            hash: self.history.hash() ^ self.history.lines(),
-            acks: self.acks,
-            requests: self.operator.decided,
-            states: self.states,
-            time: self.time,
-        })
+        Ok(())
     }
 
     /// The pools of the newest configuration.
@@ -279,6 +297,11 @@ impl World {
                     self.lose_volume(node);
                 }
             }
+            What::BackUp { node } => {
+                self.note(node, "is copied");
+                self.nodes[node].back_up();
+            }
+            What::Restore { node } => self.restore(node),
             What::Up { conn, node } => {
                 if self.network.open_at(node).contains(&conn) {
                     self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Up))?;
@@ -322,6 +345,9 @@ impl World {
                 let step = self.draw.below(2 * bound + 1);
                 self.nodes[node].skew = i64::try_from(step).unwrap_or(0) - bound as i64;
                 self.note(node, "has its clock set");
+                if self.plan.wild_clocks {
+                    self.breached.insert(Assumption::Clocks);
+                }
             }
             // Servers that lost everything know of no longer leases than their first configuration after that allows.
             What::Change

@@ -9,6 +9,10 @@ fn holds(seed: u64) {
 }
 
 fn holds_with_all_faults(seed: u64) {
+    play(Plan::faulty(seed));
+}
+
+fn holds_in_any_weather(seed: u64) {
     play(Plan::of(seed));
 }
 
@@ -275,4 +279,47 @@ fn seed_4574_a_client_that_comes_back_in_the_second_of_its_decline_is_remembered
 #[test]
 fn seed_5013957_in_a_hold_a_lease_that_is_over_is_not_renewed() {
     holds_with_all_faults(5_013_957);
+}
+
+/// A survivor in PartnerDown leased an address anew that its client had given up there, and lost its volume. The partner
+/// had the old lease as active still, and gave it to the old client, who came for any address (`Serving::claimed`).
+#[test]
+fn seed_6055974_in_a_hold_a_client_that_looks_for_any_address_gets_none() {
+    holds_with_all_faults(6_055_974);
+}
+
+/// An address was held for what a server that lost its volume had promised its last client. That client had a shorter
+/// lease again, and after that the address was another's, while the first promise ran (`binding::grant`).
+#[test]
+fn seed_6022103_a_hold_outlives_a_new_lease_of_the_same_client() {
+    holds_with_all_faults(6_022_103);
+}
+
+/// A client released at the primary, whose clock was ahead, and had its address again from the secondary within the
+/// second. The release won the duel (decision 025).
+#[test]
+fn seed_1505_a_release_gives_way_to_a_lease_of_the_same_moment() {
+    holds_in_any_weather(1505);
+}
+
+/// A server on an old copy of its store kept old leases that its partner had ended, refused to hear of their end, and
+/// counted on promises that the partner had forgotten (decision 026).
+#[test]
+fn seeds_172_and_1111_an_old_copy_of_a_store_is_overruled() {
+    holds_in_any_weather(172);
+    holds_in_any_weather(1111);
+}
+
+/// The same with an old state: the partner saw PartnerDown, and both resolved a conflict in which the old copy stood.
+#[test]
+fn seeds_24810_and_37782_an_old_copy_is_overruled_in_a_conflict_too() {
+    holds_in_any_weather(24_810);
+    holds_in_any_weather(37_782);
+}
+
+/// An address was abandoned at the secondary and leased at the primary, who was refused with "abandoned" for ever and
+/// was never told so (`Server::judge_update`).
+#[test]
+fn seed_38374_whoever_is_refused_for_an_abandoned_address_is_told_of_it() {
+    holds_in_any_weather(38_374);
 }

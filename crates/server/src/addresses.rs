@@ -46,17 +46,22 @@ impl Server {
             _ if self.config.strict_isc_lead => Mode::StrictLead,
             _ => Mode::Lead,
         };
+        let (new_clients_from, held_since) =
+            if self.endpoint.record().unsettled && here.state != State::PartnerDown {
+                (UnixTime::INFINITE, UnixTime::INFINITE)
+            } else {
+                let hold = self.endpoint.hold(now.wall);
+                hold.map_or((UnixTime::ZERO, UnixTime::ZERO), |hold| (hold.until, hold.since))
+            };
         Serving {
             here,
             linked: self.endpoint.heard().is_some(),
             mclt: self.max_lead.for_grants(),
             mode,
             down: self.partner_down(),
-            new_clients_from: if self.endpoint.record().unsettled && here.state != State::PartnerDown {
-                UnixTime::INFINITE
-            } else {
-                self.endpoint.hold(now.wall).map_or(UnixTime::ZERO, |hold| hold.until)
-            },
+            new_clients_from,
+            held_since,
+            claimed: false,
             ri_serve: self.config.ri_serve,
         }
     }

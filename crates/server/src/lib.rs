@@ -409,5 +409,8 @@ impl Server {
         if from == State::PartnerDown {
             self.thaw_bounds(now);
         }
+        if to == State::Recover && self.endpoint.record().data_lost {
+            self.distrust_own_data();
+        }
     }
 }

@@ -10,7 +10,7 @@ use dhcp::network::ServedSubnet;
 use dhcp::offer;
 use dhcp::packet::Packet;
 use dhcp::reply::{Answer, Grant, LeaseTimes, Reply};
-use failover::binding::{self, Denied};
+use failover::binding::{self, Denied, Serving};
 use failover::hash::{Hba, client_bucket};
 use failover::times;
 use failover::transition::Service;
@@ -26,6 +26,8 @@ use crate::{PROMISE, Server};
 enum Decision {
     /// A lease to grant and to acknowledge.
     Grant(Ipv4Addr),
+    /// The same for a client that says that it has it.
+    Renew(Ipv4Addr),
     /// A lease that no store remembers, and that its client proves by renewing it.
     Adopt(Ipv4Addr),
     /// The client must give up its address.
@@ -244,14 +246,15 @@ impl Server {
         if !served.serves(address, client) {
             return Decision::Nak("address is not served to this client");
         }
-        match (lease.status, same, binding::may_lease(lease, client, &self.rules_for(now, address))) {
-            (Status::Active, true, Ok(())) => Decision::Grant(address),
+        let rules = Serving { claimed: true, ..self.rules_for(now, address) };
+        match (lease.status, same, binding::may_lease(lease, client, &rules)) {
+            (Status::Active, true, Ok(())) => Decision::Renew(address),
             (Status::Active, false, _) => Decision::Nak("address is leased to another client"),
             (Status::Abandoned, _, _) => Decision::Nak("address is in use by somebody else"),
             // Its lease ran out, but nobody else had the address since.
-            (_, true, Ok(())) => Decision::Grant(address),
+            (_, true, Ok(())) => Decision::Renew(address),
             // Nobody else can have it, so a partner that keeps no lease for it has granted it.
-            (_, false, Ok(())) if self.is_reserved(address) => Decision::Grant(address),
+            (_, false, Ok(())) if self.is_reserved(address) => Decision::Renew(address),
             (_, _, Err(Denied::NotServing)) => Decision::Silent("renewals_only"),
             (_, true, Err(_)) => Decision::Silent("parked"),
             (_, false, _) => Decision::Silent("unknown_lease"),
@@ -276,9 +279,10 @@ impl Server {
         client: &Client,
         decision: Decision,
     ) -> Result<(), &'static str> {
-        let (address, adopted) = match decision {
-            Decision::Grant(address) => (address, false),
-            Decision::Adopt(address) => (address, true),
+        let (address, claimed, adopted) = match decision {
+            Decision::Grant(address) => (address, false, false),
+            Decision::Renew(address) => (address, true, false),
+            Decision::Adopt(address) => (address, true, true),
             Decision::Silent(class) => return Err(class),
             Decision::Nak(message) => {
                 self.promise_service(now);
@@ -290,7 +294,7 @@ impl Server {
             }
         };
         let desired = self.desired(packet, served);
-        let rules = self.rules_for(now, address);
+        let rules = Serving { claimed, ..self.rules_for(now, address) };
         let Some(lease) = self.table.get(address) else { return Err("unknown_lease") };
         let grant = if adopted { binding::adopt } else { binding::grant };
         let mut granted = grant(lease, client, desired, &rules).map_err(Denied::class)?;

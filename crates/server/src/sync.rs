@@ -431,7 +431,9 @@ impl Server {
         let known = self.table.get(address);
         let fallback = Lease::new(address);
         let guard = self.guard();
-        let lost_data = record.state == State::Recover && record.data_lost;
+        let fetches =
+            matches!(record.state, State::Recover | State::PotentialConflict | State::ResolutionInterrupted);
+        let lost_data = fetches && record.data_lost;
         let ahead = i32::try_from(self.links.partner_ahead()).unwrap_or(0);
         let judge = Judge {
             now: now.wall,
@@ -448,6 +450,7 @@ impl Server {
                 || (lost_data && dialect == Dialect::Own),
             reserved_here: self.is_reserved(address),
             lost_data,
+            partner_is_whole: heard != Some(State::Recover),
             after_partner_down: record.state == State::PartnerDown
                 || record.state == State::Recover
                 || heard == Some(State::PartnerDown),
@@ -483,8 +486,15 @@ impl Server {
                         why,
                     });
                 }
-                if let Some(lease) = held {
-                    self.commit(lease);
+                // The partner does not know that the address is out of use, whatever it once agreed to.
+                let untold = dialect == Dialect::Own
+                    && mine.status == Status::Abandoned
+                    && mine.sync != Sync::Due
+                    && reason == RejectReason::LessCriticalBindingInformation;
+                if untold || held.is_some() {
+                    let lease = held.unwrap_or_else(|| mine.clone());
+                    let sync = if untold { Sync::Due } else { lease.sync };
+                    self.commit(Lease { sync, ..lease });
                 }
                 return Some(Reject { reason, text: text.to_owned() });
             }

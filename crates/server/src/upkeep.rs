@@ -85,6 +85,11 @@ impl Server {
         });
     }
 
+    /// This server's own data are old or lost, and will be fetched.
+    pub(crate) fn distrust_own_data(&mut self) {
+        self.rewrite(binding::own_data_lost);
+    }
+
     /// The link to an ISC secondary broke then, or this server stopped: what the partner ended a moment
     /// before may be its client's again, so it stays in quarantine until the next Normal (§6.1).
     pub(crate) fn prolong_quarantine(&mut self, lost_at: UnixTime) {

@@ -24,6 +24,8 @@ pub(super) enum What {
     Kill { node: usize },
     Pause { node: usize },
     VolumeLoss { node: usize },
+    BackUp { node: usize },
+    Restore { node: usize },
     DoubleLoss,
     Rot { node: usize },
     DiskFailure { node: usize },
@@ -67,6 +69,8 @@ impl What {
                 | Self::Kill { .. }
                 | Self::Pause { .. }
                 | Self::VolumeLoss { .. }
+                | Self::BackUp { .. }
+                | Self::Restore { .. }
                 | Self::DoubleLoss
                 | Self::Rot { .. }
                 | Self::DiskFailure { .. }

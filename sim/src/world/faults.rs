@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use server::{Command, CommandId};
 
+use crate::assumption::Assumption;
 use crate::check::Violation;
 use crate::world::World;
 use crate::world::event::What;
@@ -96,6 +97,26 @@ impl World {
         self.nodes[node].lose_volume();
     }
 
+    /// An old copy takes the place of a volume. Whoever does that knows no better, and the partner is there.
+    pub(super) fn restore(&mut self, node: usize) {
+        if !self.may_lose(node) || self.nodes[1 - node].server.is_none() {
+            return;
+        }
+        let Some(copy) = self.nodes[node].copy.clone() else { return };
+        self.note(node, "has its volume replaced by an older copy");
+        self.stop(node, true);
+        let other = &self.nodes[1 - node];
+        let now = other.now(self.time);
+        let Some(server) = &other.server else { return };
+        self.operator.restored(&server.report(now).requests);
+        let highest = server.endpoint().record().partner.and_then(|partner| partner.highest);
+        if highest <= Some(copy.stamp) {
+            // The partner heard of nothing since, so it cannot tell.
+            self.breached.insert(Assumption::Stores);
+        }
+        self.nodes[node].restore(copy.disk);
+    }
+
     /// A write or sync failed: if that was planned, the process says so to the server and ends soon.
     pub(super) fn storage_failed(&mut self, node: usize, why: String) -> Result<(), Violation> {
         let planned = self.nodes[node].failing || self.nodes[node].full;
@@ -168,7 +189,13 @@ impl World {
         self.redeliver();
         self.plan.loss = 0;
         self.plan.duplicates = 0;
+        self.plan.spite = 0;
         self.queue.retain(|_, what| !what.is_fault());
+        if self.breached.contains(&Assumption::Clocks) {
+            for node in &mut self.nodes {
+                node.skew = 0;
+            }
+        }
         for node in 0..2 {
             self.nodes[node].stalled_until = 0;
             self.thaw(node);
@@ -186,12 +213,9 @@ impl World {
                 let at = self.time + self.draw.below(8_000);
                 self.at(at, What::Down { conn, node });
             }
-            if self.plan.rough {
-                let kept = [self.draw.below(2_000), self.draw.below(2_000)];
-                self.network.kill(conn, kept);
-            } else if let Some(connection) = self.network.connections.get_mut(&conn) {
-                connection.to = Default::default();
-            }
+            let kept =
+                if self.plan.rough { [self.draw.below(2_000), self.draw.below(2_000)] } else { [0, 0] };
+            self.network.kill(conn, kept);
         }
     }
 
@@ -228,6 +252,8 @@ impl World {
                 (plan.freezes, |node| What::Freeze { node }),
                 (plan.clock_steps, |node| What::ClockStep { node }),
                 (plan.resets, |node| What::Reset { node }),
+                (plan.restores / 2, |node| What::BackUp { node }),
+                (plan.restores, |node| What::Restore { node }),
             ] {
                 let mut at = self.pause_between(mean);
                 while at < length {

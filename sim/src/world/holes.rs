@@ -266,10 +266,11 @@ fn h_20_a_server_that_came_back_serves_only_while_it_hears_the_survivor() {
 #[test]
 fn h_23_a_restored_backup_is_found() {
     let mut story = Story::begin(24, 12);
-    let backup = story.world.nodes[SECONDARY].backup();
+    story.world.nodes[SECONDARY].back_up();
+    let copy = story.world.nodes[SECONDARY].copy.take().expect("it runs");
     holds(story.run(200));
     story.kill(SECONDARY);
-    story.world.nodes[SECONDARY].restore(backup);
+    story.world.nodes[SECONDARY].restore(copy.disk);
     holds(story.start(SECONDARY));
     holds(story.run_until(SECONDARY, State::Normal));
     holds(story.run(100));

@@ -47,6 +47,11 @@ impl Operator {
     /// A volume is gone, and with it what only that store remembered.
     pub(super) fn lost(&mut self, node: usize, partner_knows: &[RequestStatus]) {
         self.highest[node] = StoreStamp::default();
+        self.restored(partner_knows);
+    }
+
+    /// A volume became older, and with it what only that store remembered.
+    pub(super) fn restored(&mut self, partner_knows: &[RequestStatus]) {
         self.granted.retain(|id, _| partner_knows.iter().any(|known| known.request_id == *id));
     }
 
@@ -272,6 +277,7 @@ impl World {
             self.operator.decided[1] += 1;
             return Ok(());
         }
+        self.acts(node);
         match self.operator.granted.get(&status.request_id) {
             None => {
                 self.operator.decided[0] += 1;

@@ -4,6 +4,7 @@ use api::identity::State;
 use failover::wire::{self, Decoded};
 use server::{Answer, ConnId, Destination, LinkOrder, ReplyBuf};
 
+use crate::assumption::Assumption;
 use crate::check::{Ack, Violation};
 use crate::client::{self, ACK};
 use crate::node::Node;
@@ -27,6 +28,7 @@ impl World {
         let now = self.nodes[node].now(self.time);
         let role = self.nodes[node].role;
         let mut states = self.events_of(node);
+        let changed = !states.is_empty();
         if let Some(server) = &mut self.nodes[node].server
             && let Some(batch) = server.take_batch()
         {
@@ -37,6 +39,9 @@ impl World {
             self.nodes[node].waiting.push(batch);
         }
         self.commit(node)?;
+        if changed {
+            self.spite_of_state();
+        }
         let mut reply = ReplyBuf::default();
         while self.nodes[node].server.as_mut().is_some_and(|server| server.poll_reply(now, &mut reply)) {
             self.replied(node, &reply)?;
@@ -113,6 +118,7 @@ impl World {
             for frame in frames {
                 self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("says {frame}"));
                 self.checker.leaves(self.time, &self.nodes, node, conn.0, &frame)?;
+                self.spite_of_message();
             }
             let at = self.time + 1 + self.draw.below(self.plan.delay);
             self.network.send(conn, 1 - node, at, buffer[..len].to_vec());
@@ -155,7 +161,11 @@ impl World {
                     State::Normal => self.nodes[node].alone = false,
                     _ => {}
                 }
-                if matches!(state, State::PartnerDown | State::RecoverDone | State::Normal) {
+                if state == State::Recover {
+                    self.nodes[node].restored = false;
+                }
+                let whole = matches!(state, State::PartnerDown | State::RecoverDone | State::Normal);
+                if whole && !self.nodes[node].restored {
                     self.nodes[node].amnesic = false;
                     self.nodes[node].synced = true;
                 }
@@ -178,6 +188,7 @@ impl World {
             self.nodes[node].role.as_str(),
             format_args!("answers client {client}: {} {} {} s", answer.kind, answer.address, answer.lease),
         );
+        self.acts(node);
         self.checker.answers(self.time, &self.nodes, node)?;
         if answer.kind == ACK {
             self.acks += 1;
@@ -195,6 +206,17 @@ impl World {
         }
         self.deliver(|_| What::Reply { client, bytes: reply.bytes.clone() });
         Ok(())
+    }
+
+    /// A server does something that is seen. If it runs on an old copy and nobody was there to tell it, A2 is broken.
+    pub(super) fn acts(&mut self, node: usize) {
+        if std::mem::take(&mut self.nodes[node].restored) {
+            self.nodes[node].amnesic = false;
+            let server = self.nodes[node].server.as_ref();
+            if server.is_none_or(|server| server.endpoint().heard().is_none()) {
+                self.breached.insert(Assumption::Stores);
+            }
+        }
     }
 
     pub(super) fn is_via_relay(&self, _client: usize, bytes: &[u8]) -> bool {

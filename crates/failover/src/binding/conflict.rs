@@ -14,6 +14,7 @@ type Contradiction = Option<(RejectReason, &'static str)>;
 pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
     match (mine.status, incoming.status) {
         (_, Status::Active) if ctx.lost_data => None,
+        _ if ctx.lost_data && ctx.partner_is_whole => None,
 
         (Status::Active, Status::Active) => two_holders(mine, incoming, ctx),
         (Status::Active, Status::Expired | Status::Free | Status::Backup) => t2(mine, ctx),

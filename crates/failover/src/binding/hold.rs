@@ -92,6 +92,18 @@ pub fn partner_lost_data(lease: &Lease) -> Lease {
     }
 }
 
+/// When this server's data are old or lost: what the partner promised or acknowledged it may not remember, so it counts
+/// for no grant until it is told anew.
+#[must_use]
+pub fn own_data_lost(lease: &Lease) -> Lease {
+    Lease {
+        sent_potential: lease.sent_potential.max(lease.received_potential_max).max(lease.acked_potential),
+        acked_potential: UnixTime::ZERO,
+        received_potential: UnixTime::ZERO,
+        ..lease.clone()
+    }
+}
+
 /// When the partner lost its data: a lease that ended here while the link was down, and that the partner
 /// may have renewed or granted anew, is held as Active again until that is over. The partner agrees to
 /// anything now, so a parked status would not keep the address from other clients there.

@@ -40,6 +40,11 @@ pub struct Serving {
     /// Renewals only before this time: serial PartnerDown (§7.5), both stores were lost (§8), or a survivor has not
     /// told all that it granted alone (§7.3). Zero if none of them.
     pub new_clients_from: UnixTime,
+    /// Whoever was seen later than this is known, whatever happens before `new_clients_from`.
+    pub held_since: UnixTime,
+    /// The client says that it has the address: it renews, rebinds or reboots with it. One that looks for any may have given
+    /// it up where nobody remembers.
+    pub claimed: bool,
     /// Service in ResolutionInterrupted.
     pub ri_serve: RiServe,
 }
@@ -91,9 +96,12 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
         (Service::Nobody, _) => Err(Denied::NotServing),
         (_, Status::Active) if !same => Err(Denied::Leased),
         (Service::Everybody, Status::Active) if here.now >= ctx.new_clients_from => Ok(()),
-        (Service::Everybody | Service::Renewals, Status::Active) if here.now <= lease.held_until => Ok(()),
-        // Whoever else served meanwhile may have leased it again, even after the same client.
-        (Service::Everybody, Status::Active) => Err(Denied::TooEarly),
+        // Whoever else served meanwhile may have leased it again, once this client gave it up or its lease was over.
+        (Service::Everybody, Status::Active) => {
+            let known = ctx.claimed || lease.cltt > Some(ctx.held_since);
+            if known && here.now <= lease.held_until { Ok(()) } else { Err(Denied::TooEarly) }
+        }
+        (Service::Renewals, Status::Active) if here.now <= lease.held_until => Ok(()),
         (Service::Renewals, _) => Err(Denied::NotServing),
         (Service::Everybody, Status::Abandoned) => Err(Denied::Abandoned),
         (Service::Everybody, _) if here.now < ctx.new_clients_from => Err(Denied::TooEarly),
@@ -166,6 +174,8 @@ fn granted(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> L
         granted.starts = here.now;
     }
     if !known {
+        // Its last client may have been promised more than this grant says, by a server that lost its data.
+        granted.hold_until = if lease.hold_until.is_infinite() { UnixTime::ZERO } else { lease.hold_until };
         // Nobody but us knows of it, so another client need not wait for the partner's promises.
         granted.first_in_partner_down = ctx.down.is_some();
     }
@@ -185,11 +195,14 @@ pub fn may_rewind(lease: &Lease, client: &Client, link_edges: u64) -> bool {
 pub fn release(lease: &Lease, client: &Client, ctx: &Serving) -> Result<Lease, Denied> {
     let here = &ctx.here;
     held_by(lease, client, ctx)?;
+    // A client that came back at the partner in the same moment, by whichever clock, has a lease again: so the release
+    // counts as made before, but after all contact that this server knows of (§9, decision 025).
+    let seen = lease.cltt.unwrap_or_default();
+    let after_contact = (seen + Seconds(1)).min(here.now.max(seen));
     Ok(Lease {
         exp: lease.exp.min(here.now),
         held_until: here.now,
-        // The release time, so that it counts as later than the grant (§9).
-        cltt: Some(here.now),
+        cltt: Some((here.now - SAME_MOMENT - here.guard).max(after_contact)),
         cltt_from_partner: false,
         ..changed(lease, Status::Released, here)
     })

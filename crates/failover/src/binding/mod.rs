@@ -24,8 +24,8 @@ use crate::wire::{BindingUpdate, RejectReason};
 
 pub use duel::winner;
 pub use hold::{
-    QUARANTINE, amnesia_hold, end_quarantine, freeze, leased_although_abandoned, partner_lost_data,
-    prolong_quarantine, revive_for_amnesia, thaw,
+    QUARANTINE, amnesia_hold, end_quarantine, freeze, leased_although_abandoned, own_data_lost,
+    partner_lost_data, prolong_quarantine, revive_for_amnesia, thaw,
 };
 pub use judge::judge;
 pub use local::{
@@ -70,9 +70,11 @@ pub struct Judge<'a> {
     pub in_pools: bool,
     /// The local configuration reserves the address.
     pub reserved_here: bool,
-    /// We are fetching our data anew after they were lost or restored: an incoming Active replaces ours
-    /// (§8).
+    /// We are fetching our data anew after they were lost or restored: an incoming Active replaces ours (§8).
     pub lost_data: bool,
+    /// The partner's data are whole, so whatever it says replaces what was lost or restored here: an old copy of a
+    /// lease proves nothing (decision 026).
+    pub partner_is_whole: bool,
     /// One of the two was in PartnerDown and the pair was not in Normal since: of two clients the one
     /// with the later contact holds the address (§8).
     pub after_partner_down: bool,

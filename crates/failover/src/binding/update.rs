@@ -49,7 +49,7 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
         lease_expiry: Some(lease_expiry.get()),
         potential_expiry: Some(potential_expiry.get()),
         starts: Some(lease.starts.get()),
-        cltt: lease.cltt.filter(|_| client.is_some()).map(UnixTime::get),
+        cltt: contact_told(lease, side).filter(|_| client.is_some()).map(UnixTime::get),
         flags: lease.flags,
         request_options: match side.dialect {
             Dialect::Own if client.is_some() => options::encode(lease),
@@ -152,7 +152,16 @@ pub fn rejected(mine: &Lease, sent: &BindingUpdate, reason: RejectReason, side: 
 pub(super) fn says(sent: &BindingUpdate, mine: &Lease, side: &Side) -> bool {
     sent.status == Some(status_told(mine, side))
         && same_client(sent, mine)
-        && (mine.status == Status::Abandoned || sent.cltt.unwrap_or(0) == mine.cltt.map_or(0, UnixTime::get))
+        && (mine.status == Status::Abandoned
+            || sent.cltt.unwrap_or(0) == contact_told(mine, side).map_or(0, UnixTime::get))
+}
+
+/// A release counts as made a moment before only where both sides weigh it so (decision 025).
+fn contact_told(lease: &Lease, side: &Side) -> Option<UnixTime> {
+    match (lease.status, side.dialect) {
+        (Status::Released, Dialect::Isc) => lease.cltt.map(|contact| contact.max(lease.starts)),
+        _ => lease.cltt,
+    }
 }
 
 /// The status that the partner is told, which differs from the record's in two cases.

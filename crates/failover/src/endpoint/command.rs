@@ -104,7 +104,7 @@ impl Endpoint {
             self.end_hold();
         } else if unsynchronised {
             let until = self.leases_over(at, grounds.longest_lease.max(ctx.mclt), ctx);
-            self.hold_until(until, HoldReason::SerialPartnerDown);
+            self.hold_until(until, HoldReason::SerialPartnerDown, ctx.now.wall);
         }
         Ok(())
     }

@@ -14,6 +14,9 @@ pub struct Hold {
     pub until: UnixTime,
     /// Why.
     pub reason: HoldReason,
+    /// Since when: whoever was seen later is known.
+    #[serde(default)]
+    pub since: UnixTime,
 }
 
 /// Why addresses are held.
@@ -59,9 +62,9 @@ impl Endpoint {
     }
 
     /// Holds addresses until then; a longer hold stays.
-    pub(super) fn hold_until(&mut self, until: UnixTime, reason: HoldReason) {
+    pub(super) fn hold_until(&mut self, until: UnixTime, reason: HoldReason, since: UnixTime) {
         if self.record.hold.is_none_or(|hold| hold.until < until) {
-            self.record.hold = Some(Hold { until, reason });
+            self.record.hold = Some(Hold { until, reason, since });
             self.record_changed = true;
         }
     }
@@ -187,14 +190,14 @@ impl Endpoint {
             _ => None,
         };
         if let Some((begin, reason)) = begin {
-            self.hold_until(self.leases_over(begin, longest_lease, ctx), reason);
+            self.hold_until(self.leases_over(begin, longest_lease, ctx), reason, ctx.now.wall);
         }
         if let Some(until) = partner_holds_until
             && until > ctx.now.wall
         {
             let both = lost_since.is_some() || self.data_lost_since().is_none();
             let reason = if both { HoldReason::BothStoresLost } else { HoldReason::PartnerDownLost };
-            self.hold_until(until, reason);
+            self.hold_until(until, reason, ctx.now.wall);
         }
     }
 }

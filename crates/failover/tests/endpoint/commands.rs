@@ -131,7 +131,7 @@ fn serial_partner_down_holds_every_address_until_the_partners_longest_lease_is_o
     let mut solo = cut_off(RWAIT);
     assert_eq!(declare(&mut solo, None, true), Ok(()));
     let until = solo.now.wall + GROUNDS.longest_lease;
-    let hold = Hold { until, reason: HoldReason::SerialPartnerDown };
+    let hold = Hold { until, reason: HoldReason::SerialPartnerDown, since: solo.now.wall };
     assert_eq!(solo.endpoint.hold(solo.now.wall), Some(hold));
     assert_eq!(solo.endpoint.hold(until), None, "it ends by time");
     // At the operator's risk it ends at once.
@@ -512,7 +512,8 @@ fn rc_8_when_both_stores_are_lost_addresses_are_held_for_the_longest_lease_from_
     solo.endpoint.partner_data(None, None, false, three_days, context(solo.now));
     assert_eq!(solo.endpoint.hold(solo.now.wall), None, "the partner has its data");
     solo.endpoint.partner_data(Some(at(8, 20, 0)), None, false, three_days, context(solo.now));
-    let hold = Hold { until: at(8, 20, 0) + three_days, reason: HoldReason::BothStoresLost };
+    let hold =
+        Hold { until: at(8, 20, 0) + three_days, reason: HoldReason::BothStoresLost, since: solo.now.wall };
     assert_eq!(solo.endpoint.hold(solo.now.wall), Some(hold));
 }
 

@@ -9,8 +9,8 @@ use super::{
     ADDRESS, DIALECTS, M, ROLES, accepted, agreed, client, ctx, due, mine, number, of_client, seen, t, update,
 };
 use crate::binding::{
-    Dialect, QUARANTINE, amnesia_hold, end_quarantine, judge, prolong_quarantine, tell_hold, tells_hold,
-    update_for,
+    Dialect, Judge, QUARANTINE, amnesia_hold, end_quarantine, judge, own_data_lost, prolong_quarantine,
+    tell_hold, tells_hold, update_for,
 };
 use crate::wire::BindingUpdate;
 
@@ -403,4 +403,35 @@ fn a_hold_is_told_and_kept_by_the_clock_of_who_hears_it() {
             assert_eq!(accepted(judge(&longer, &said, &ctx)).hold_until, kept, "{status}");
         }
     }
+}
+
+#[test]
+fn what_is_fetched_from_a_whole_partner_replaces_an_old_copy() {
+    for (role, dialect) in ROLES.iter().flat_map(|role| DIALECTS.map(|dialect| (*role, dialect))) {
+        let fetching = |partner_is_whole| Judge { lost_data: true, partner_is_whole, ..ctx(role, dialect) };
+        for (old, told) in Status::ALL.iter().flat_map(|old| Status::ALL.map(|told| (*old, told))) {
+            let told = of_client(2, seen(1, update(told)));
+            let told = match told.status {
+                Some(Status::Abandoned) => BindingUpdate { hardware: None, client_id: None, ..told },
+                _ => told,
+            };
+            assert_eq!(number(&judge(&mine(old), &told, &fetching(true))), None, "{role} {dialect:?} {old}");
+        }
+        let ended = seen(1, update(Status::Expired));
+        assert_eq!(number(&judge(&mine(Status::Active), &ended, &fetching(false))), Some(15));
+    }
+}
+
+#[test]
+fn a_server_with_an_old_store_counts_on_nothing_that_its_partner_promised() {
+    let lease = Lease {
+        sent_potential: t(1000),
+        acked_potential: t(2000),
+        received_potential: t(1500),
+        received_potential_max: t(3000),
+        ..agreed(mine(Status::Active))
+    };
+    let lease = own_data_lost(&lease);
+    assert_eq!((lease.acked_potential, lease.received_potential), (UnixTime::ZERO, UnixTime::ZERO));
+    assert_eq!((lease.sent_potential, lease.received_potential_max), (t(3000), t(3000)), "waits count on");
 }

@@ -311,10 +311,25 @@ fn a_hold_on_everything_leaves_renewals() {
             Err(Denied::TooEarly),
             "the partner may have leased it since"
         );
+        // Who looks for any address may have given this one up at the partner, unless it was seen since.
+        ctx.held_since = t(100);
+        assert_eq!(may_lease(&runs, &client(1), &ctx), Err(Denied::TooEarly));
+        assert_eq!(may_lease(&runs, &client(1), &Serving { claimed: true, ..ctx }), Ok(()));
+        ctx.held_since = t(99);
+        assert_eq!(may_lease(&runs, &client(1), &ctx), Ok(()));
         ctx.new_clients_from = t(90_000);
         assert_eq!(may_lease(&over, &client(1), &ctx), Ok(()));
         assert_eq!(may_lease(&free(own(role)), &client(1), &ctx), Ok(()));
     }
+}
+
+#[test]
+fn a_held_free_address_stays_held_when_its_last_client_has_it_again() {
+    let ctx = serving(here(Role::Primary, State::Normal));
+    let held = |hold_until| Lease { hold_until, ..agreed(mine(Status::Free)) };
+    let granted = |hold_until| grant(&held(hold_until), &client(1), X, &ctx).map(|lease| lease.hold_until);
+    assert_eq!(granted(t(460)), Ok(t(460)), "its client may have been promised more before");
+    assert_eq!(granted(UnixTime::INFINITE), Ok(UnixTime::ZERO), "a quarantine ends with a grant");
 }
 
 #[test]
@@ -334,7 +349,12 @@ fn hu_5_a_release_ends_what_the_client_believes_and_nothing_else() {
         let ctx = serving(here(role, State::CommunicationsInterrupted));
         let released = release(&lease, &client(1), &ctx).expect("its own");
         assert_eq!((released.status, released.sync), (Status::Released, Sync::Due));
-        assert_eq!((released.held_until, released.cltt, released.starts), (t(450), Some(t(450)), t(450)));
+        // Decision 025: whoever came back at the partner in the same moment has a lease again.
+        assert_eq!((released.held_until, released.cltt, released.starts), (t(450), Some(t(448)), t(450)));
+        let seen_now = Lease { cltt: Some(t(449)), ..lease.clone() };
+        assert_eq!(release(&seen_now, &client(1), &ctx).map(|lease| lease.cltt), Ok(Some(t(450))));
+        let seen_ahead = Lease { cltt: Some(t(451)), ..lease.clone() };
+        assert_eq!(release(&seen_ahead, &client(1), &ctx).map(|lease| lease.cltt), Ok(Some(t(451))));
         assert_eq!((released.sent_potential, released.hold_until), (t(9000), t(7777)));
         assert_eq!(release(&lease, &client(2), &ctx), Err(Denied::Leased));
         assert_eq!(release(&released, &client(1), &ctx), Err(Denied::NotOurs));

@@ -83,6 +83,7 @@ fn ctx(role: Role, dialect: Dialect) -> Judge<'static> {
         in_pools: true,
         reserved_here: false,
         lost_data: false,
+        partner_is_whole: true,
         after_partner_down: false,
         amnesia: false,
     }
@@ -104,6 +105,8 @@ fn serving(here: Here) -> Serving {
         mode: Mode::Lead,
         down: None,
         new_clients_from: UnixTime::ZERO,
+        held_since: UnixTime::ZERO,
+        claimed: false,
         ri_serve: RiServe::RenewOnly,
     }
 }

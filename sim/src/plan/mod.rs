@@ -1,6 +1,8 @@
 //! What a seed plays: the pair's configuration and the faults it meets. Each seed enables a random subset
 //! of the faults, as bugs hide in combinations and in the absence of others (swarm testing).
 
+mod weather;
+
 use api::config::PairConfig;
 use api::pair::PairManifest;
 use leases::log::testing::Generator;
@@ -78,12 +80,31 @@ pub struct Plan {
     pub resets: u64,
     /// Longest absence of a server that was killed or lost power.
     pub absence: u64,
+    /// Of 1000 messages between the servers, so many are followed by a fault at once; of state changes twenty times as
+    /// many.
+    pub spite: u64,
+    /// Clients come and go within seconds, and ask for the address that they had.
+    pub restless: bool,
+    /// Mean time between old copies that take the place of a volume; 0 for none.
+    pub restores: u64,
+    /// How much faster the secondary's clock runs, in millionths.
+    pub drift: u64,
+    /// Clocks step further than the pair is made for (A1).
+    pub wild_clocks: bool,
 }
 
 impl Plan {
     /// Draws the world of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
+        let mut plan = Self::faulty(seed);
+        plan.weather();
+        plan
+    }
+
+    /// All kinds of faults, each at its own times.
+    #[must_use]
+    pub fn faulty(seed: u64) -> Self {
         let mut draw = Generator::new(seed ^ 0x0fa1);
         let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
         let mut plan = Self::basic(seed);
@@ -118,29 +139,6 @@ impl Plan {
         }
         plan.storm();
         plan
-    }
-
-    /// Every sixth seed: many clients for few addresses, short leases, and what is lost comes back at once, so that rules
-    /// are needed whose time is short.
-    fn storm(&mut self) {
-        let mut draw = Generator::new(self.seed ^ 0x5707);
-        let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
-        if between(0, 5) > 0 {
-            return;
-        }
-        self.clients = between(12, 30);
-        self.pool = between(3, 8) as u32;
-        self.mclt = between(20, 60) as u32;
-        self.lease = between(60, 240) as u32;
-        self.absence = between(2, 20) * 1000;
-        self.link_cuts = between(10, 60) * 1000;
-        let mut mean = |one_of: u64, least: u64, most: u64| {
-            if between(0, one_of - 1) == 0 { between(least, most) * 1000 } else { 0 }
-        };
-        self.volume_losses = mean(2, 60, 240);
-        self.power_cuts = mean(2, 20, 120);
-        self.kills = mean(2, 20, 120);
-        self.operator = mean(2, 10, 60);
     }
 
     /// The faults that the first simulator had.
@@ -185,6 +183,11 @@ impl Plan {
             operator: 0,
             resets: 0,
             absence: 120_000,
+            spite: 0,
+            restless: false,
+            restores: 0,
+            drift: 0,
+            wild_clocks: false,
         }
     }
 
