@@ -62,6 +62,8 @@ pub(crate) struct Client {
     pub(crate) is_twin: bool,
     /// It comes and goes all the time, and asks for the address that it had.
     restless: bool,
+    /// Longest way of a packet: nobody could tell a release that comes after the next request.
+    way: u64,
     former: Option<Ipv4Addr>,
 }
 
@@ -105,6 +107,7 @@ impl Client {
             identity: if is_twin { index - index % 6 } else { index },
             is_twin,
             restless: plan.restless,
+            way: plan.delay,
             former: None,
         }
     }
@@ -168,7 +171,7 @@ impl Client {
         match draw.below(16) {
             0..=3 => {
                 let (sent, _) = self.leave(now, lease, false, draw);
-                (sent, now + 200 + draw.below(6_000))
+                (sent, now + self.way + draw.below(6_000))
             }
             4 => self.leave(now, lease, true, draw),
             5..=7 => {

@@ -12,9 +12,11 @@ mod history;
 mod network;
 mod node;
 mod plan;
+mod shrink;
 mod world;
 
 pub use assumption::Assumption;
 pub use check::Violation;
 pub use plan::Plan;
+pub use shrink::shrink;
 pub use world::{Outcome, World};

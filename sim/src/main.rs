@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
-use sim::{Assumption, Plan, Violation, World};
+use sim::{Assumption, Plan, Violation, World, shrink};
 
 /// Deterministic simulation of a failover pair.
 #[derive(Debug, Parser)]
@@ -25,6 +25,9 @@ struct Arguments {
     /// Play one seed and print its whole history.
     #[arg(long)]
     replay: Option<u64>,
+    /// Take from a seed that breaks an invariant whatever it does without, and print what is left.
+    #[arg(long)]
+    shrink: Option<u64>,
     /// Without spite, restlessness and the like.
     #[arg(long)]
     plain: bool,
@@ -38,16 +41,15 @@ impl Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
+    if let Some(seed) = arguments.shrink {
+        let Some((plan, _)) = shrink(&arguments.plan(seed)) else {
+            println!("seed {seed} holds");
+            return;
+        };
+        replay(plan);
+    }
     if let Some(seed) = arguments.replay {
-        let plan = arguments.plan(seed);
-        println!("{plan:#?}");
-        match World::new(plan, true).run() {
-            Ok(outcome) => println!("seed {seed} holds: {outcome:?}"),
-            Err(violation) => {
-                println!("seed {seed}: {violation}");
-                std::process::exit(1);
-            }
-        }
+        replay(arguments.plan(seed));
         return;
     }
     let begun = std::time::Instant::now();
@@ -74,6 +76,19 @@ fn main() {
     }
     for (state, count) in total.states {
         println!("  entered {state}: {count}");
+    }
+}
+
+/// Plays a plan and prints its history; ends the process if an invariant breaks.
+fn replay(plan: Plan) {
+    let seed = plan.seed;
+    println!("{plan:#?}");
+    match World::new(plan, true).run() {
+        Ok(outcome) => println!("seed {seed} holds: {outcome:?}"),
+        Err(violation) => {
+            println!("seed {seed}: {violation}");
+            std::process::exit(1);
+        }
     }
 }
 

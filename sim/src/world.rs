@@ -65,6 +65,8 @@ pub struct World {
     events: u64,
     acks: u64,
     states: BTreeMap<State, u64>,
+    /// How many faults were drawn so far.
+    faults: u64,
     /// Assumptions that this seed broke so far.
     breached: BTreeSet<Assumption>,
     calm: bool,
@@ -102,6 +104,7 @@ impl World {
             events: 0,
             acks: 0,
             states: BTreeMap::new(),
+            faults: 0,
             breached: BTreeSet::new(),
             calm: false,
             version: 0,

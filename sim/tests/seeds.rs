@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sim::{Plan, Violation, World};
+use sim::{Assumption, Plan, Violation, World, shrink};
 
 fn play(plan: Plan) -> Result<u64, Violation> {
     World::new(plan, false).run().map(|outcome| outcome.hash)
@@ -41,16 +41,43 @@ fn a_seed_is_one_history_in_any_thread() {
 
 #[test]
 fn clocks_that_jump_beyond_the_bound_are_seen_to_break_promises() {
-    // A server whose clock leaps ahead ends leases early. The checker must see it in one of these worlds.
-    let leaping = |seed| Plan {
+    assert!((1..200).any(|seed| play(leaping(seed)).is_err()));
+}
+
+/// A server whose clock leaps ahead ends leases early. The checker must see it in one of these worlds.
+fn leaping(seed: u64) -> Plan {
+    Plan {
         clock_steps: 60_000,
         clock_bound: 120_000,
         pool: 8,
         clients: 24,
         length: 900_000,
         ..Plan::basic(seed)
-    };
-    assert!((1..200).any(|seed| play(leaping(seed)).is_err()));
+    }
+}
+
+#[test]
+fn clocks_that_jump_beyond_the_bound_excuse_what_rests_on_them() {
+    let excused = |seed| World::new(Plan { wild_clocks: true, ..leaping(seed) }, false).run();
+    let outcomes: Vec<_> = (1..200).map(excused).collect();
+    assert!(outcomes.iter().all(Result::is_ok));
+    let named = |assumption| assumption == Some(Assumption::Clocks);
+    assert!(
+        outcomes.iter().flatten().any(|outcome| named(outcome.excused.as_ref().map(|(named, _)| *named)))
+    );
+}
+
+#[test]
+fn shrinking_leaves_what_a_violation_needs() {
+    let plan = (1..200).map(leaping).find(|plan| play(plan.clone()).is_err()).expect("one breaks");
+    let before = play(plan.clone()).expect_err("it breaks");
+    let (small, violation) = shrink(&plan).expect("it breaks");
+    assert_eq!(violation.invariant, before.invariant);
+    assert_eq!(play(small.clone()).map_err(|violation| violation.invariant), Err(before.invariant));
+    assert!(small.clock_steps > 0, "its cause stays: {small:?}");
+    assert!(small.clients < plan.clients / 2 && !small.without.is_empty(), "{small:?}");
+    let steps = |plan: Plan| World::new(Plan { clock_steps: 0, ..plan }, false).run().is_ok();
+    assert!(steps(small), "without its cause nothing breaks");
 }
 
 /// As many as a person waits for.

@@ -3,12 +3,14 @@
 
 mod weather;
 
+use std::collections::BTreeSet;
+
 use api::config::PairConfig;
 use api::pair::PairManifest;
 use leases::log::testing::Generator;
 
 /// A seed's world. All times in milliseconds unless named otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Plan {
     /// The seed.
     pub seed: u64,
@@ -91,6 +93,8 @@ pub struct Plan {
     pub drift: u64,
     /// Clocks step further than the pair is made for (A1).
     pub wild_clocks: bool,
+    /// Faults that do not happen, by their numbers.
+    pub without: BTreeSet<u64>,
 }
 
 impl Plan {
@@ -188,6 +192,7 @@ impl Plan {
             restores: 0,
             drift: 0,
             wild_clocks: false,
+            without: BTreeSet::new(),
         }
     }
 

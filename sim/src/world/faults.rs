@@ -257,7 +257,7 @@ impl World {
             ] {
                 let mut at = self.pause_between(mean);
                 while at < length {
-                    self.at(at, make(node));
+                    self.fault(at, make(node));
                     at = at.saturating_add(self.pause_between(mean));
                 }
             }
@@ -269,21 +269,37 @@ impl World {
         ] {
             let mut at = self.pause_between(mean);
             while at < length {
-                self.at(at, make());
+                self.fault(at, make());
                 at = at.saturating_add(self.pause_between(mean));
             }
         }
         let mut at = self.pause_between(plan.link_cuts);
         while at < length {
             if self.draw.coin() {
-                self.at(at, What::LinkCut);
+                self.fault(at, What::LinkCut);
             } else {
-                self.at(at, What::Partition);
+                self.fault(at, What::Partition);
                 at += 1 + self.draw.below(90_000);
                 self.at(at, What::Heal);
             }
             at = at.saturating_add(self.pause_between(plan.link_cuts));
         }
+    }
+
+    /// A fault will happen, unless the plan is without it.
+    pub(super) fn fault(&mut self, at: u64, what: What) {
+        let number = self.faults;
+        self.faults += 1;
+        if !self.plan.without.contains(&number) {
+            self.at(at, what);
+        }
+    }
+
+    /// The numbers of all faults of this world. Plays it to its end.
+    pub(crate) fn faults(&mut self) -> Vec<u64> {
+        // Whether something breaks does not matter here.
+        let _ = self.play_whole();
+        (0..self.faults).collect()
     }
 
     /// Time to the next fault of a kind; for ever if the mean is zero.

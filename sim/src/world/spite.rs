@@ -44,6 +44,6 @@ impl World {
             }
             _ => What::LinkCut,
         };
-        self.at(at, what);
+        self.fault(at, what);
     }
 }
