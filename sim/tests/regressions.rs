@@ -323,3 +323,24 @@ fn seeds_24810_and_37782_an_old_copy_is_overruled_in_a_conflict_too() {
 fn seed_38374_whoever_is_refused_for_an_abandoned_address_is_told_of_it() {
     holds_in_any_weather(38_374);
 }
+
+/// A connection came up at both ends and broke before the survivor had heard the other's state. That one had waited long
+/// enough meanwhile and renewed leases, as it heard the survivor, who counted it as silent (`Endpoint::link_up`).
+#[test]
+fn seed_81087_a_connection_on_which_nothing_was_heard_counts_too() {
+    holds_in_any_weather(81_087);
+}
+
+/// A release that the partner had been told of, and had leased the address after, was reset by an operator while the link
+/// was down. The reset counted as never told, so the old client had the address again (`binding::reset`).
+#[test]
+fn seed_79890_a_reset_does_not_make_a_told_release_untold() {
+    holds_in_any_weather(79_890);
+}
+
+/// An old copy had been made in a recovery, and said when that one had begun. So the server did not wait for what it had
+/// granted since (`Endpoint::fall_back`).
+#[test]
+fn seed_83240_an_old_copy_of_a_recovery_waits_anew() {
+    holds_in_any_weather(83_240);
+}

@@ -351,7 +351,11 @@ pub fn reset(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     match lease.status {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned => {
             let starts = (here.now - SAME_MOMENT - here.guard).max(lease.cltt.unwrap_or_default());
-            Ok(Lease { held_until: here.now, starts, ..changed(lease, Status::Reset, here) })
+            let reset = Lease { held_until: here.now, starts, ..changed(lease, Status::Reset, here) };
+            // Of an end that the partner may have been told, it may have leased the address since.
+            let ended_at =
+                if lease.status == Status::Active { here.link_edges } else { lease.changed_at_edge };
+            Ok(Lease { changed_at_edge: ended_at, ..reset })
         }
         Status::Free | Status::Backup | Status::Reset => Err(Denied::NotOurs),
     }

@@ -5,7 +5,7 @@ use api::identity::State;
 use api::time::{Seconds, UnixTime};
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Endpoint};
+use super::{Context, Endpoint, recovers};
 
 /// A hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -79,8 +79,7 @@ impl Endpoint {
     /// The survivor has told everything that it granted alone: one of ours before it entered Normal, a dhcpd once it has
     /// answered a request for updates.
     pub fn settled(&mut self) {
-        let recovers = matches!(self.record.state, State::Recover | State::RecoverWait | State::RecoverDone);
-        if !recovers {
+        if !recovers(self.record.state) {
             self.record_changed |= std::mem::take(&mut self.record.unsettled);
         }
     }

@@ -92,6 +92,8 @@ pub struct Endpoint {
     last_operational: UnixTime,
     /// Before the present connection this server never heard of any partner, and its own data is whole.
     knew_nobody: bool,
+    /// In PartnerDown a partner that recovers is connected, and its state is not known yet.
+    renews_unheard: bool,
     /// Since when this process misses its partner in CommunicationsInterrupted, for the safe period.
     contact_lost: Option<Now>,
     actions: VecDeque<Action>,
@@ -134,6 +136,14 @@ impl Endpoint {
         let record = &self.record;
         self.knew_nobody = record.partner.is_none() && !record.integrated && !record.data_lost;
         self.partner_receive_timer = partner_receive_timer;
+        // It may be in RecoverDone by now, and renews once it hears us, whether or not we hear it.
+        self.renews_unheard = record.state == State::PartnerDown
+            && !record.partner_renews
+            && record.partner.is_some_and(|partner| recovers(partner.state));
+        if self.renews_unheard {
+            self.record.partner_renews = true;
+            self.record_changed = true;
+        }
         if self.record.link_edges.is_multiple_of(2) {
             self.record.link_edges += 1;
             self.record_changed = true;
@@ -178,8 +188,10 @@ impl Endpoint {
             stamp: known.and_then(|known| known.stamp).max(change),
             highest: known.and_then(|known| known.highest),
         });
-        let recovers = matches!(self.record.state, State::Recover | State::RecoverWait | State::RecoverDone);
-        self.record.unsettled |= recovers && state == State::PartnerDown;
+        self.record.unsettled |= recovers(self.record.state) && state == State::PartnerDown;
+        if std::mem::take(&mut self.renews_unheard) {
+            self.record.partner_renews = false;
+        }
         self.record.partner_renews |= self.record.state == State::PartnerDown && state == State::RecoverDone;
         self.record_changed = true;
         if self.exit_pending && !self.leads_to_normal(state) {
@@ -211,7 +223,7 @@ impl Endpoint {
             self.record.link_edges += 1;
             self.record_changed = true;
         }
-        if self.heard.take().is_none() {
+        if self.heard.take().is_none() && !std::mem::take(&mut self.renews_unheard) {
             return;
         }
         self.forget_request();
@@ -571,4 +583,9 @@ impl Endpoint {
             | State::RecoverWait => {}
         }
     }
+}
+
+/// Whether a server has come back and is not in Normal yet.
+fn recovers(state: State) -> bool {
+    matches!(state, State::Recover | State::RecoverWait | State::RecoverDone)
 }

@@ -60,6 +60,7 @@ impl Endpoint {
             partner_receive_timer: Seconds::ZERO,
             last_operational,
             knew_nobody: false,
+            renews_unheard: false,
             contact_lost: None,
             actions: VecDeque::new(),
         };
@@ -144,6 +145,11 @@ impl Endpoint {
             held.epoch, held.lsn, known.epoch, known.lsn
         )));
         self.record.requests_unheard = true;
+        if held != StoreStamp::default() {
+            // An old copy says nothing of when this server served last, whatever it was recovering from when it was made.
+            self.record.failed_at = self.record.failed_at.max(Some(ctx.now.wall));
+            self.record.data_lost = true;
+        }
         self.recover_everything("the store is behind what it held before", ctx);
     }
 

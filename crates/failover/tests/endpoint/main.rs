@@ -1073,6 +1073,32 @@ fn note_7_a_link_lost_behind_recover_done_moves_the_date_of_partner_down() {
 }
 
 #[test]
+fn note_7_counts_also_if_the_partner_came_back_and_its_state_was_not_heard_before_the_link_was_lost() {
+    for (last_heard, moved) in [(RWAIT, true), (REC, true), (N, false)] {
+        let mut solo = Solo::running(Role::Primary, PD);
+        solo.hear(last_heard);
+        solo.cut();
+        let before = solo.endpoint.record().partner_down_at;
+        // By now it is in RecoverDone, and hears us before the network breaks.
+        solo.endpoint.link_up(RECEIVE_TIMER);
+        solo.now = clock(at(12, 0, 0));
+        solo.cut();
+        let expected = if moved { Some(at(12, 1, 0)) } else { before };
+        assert_eq!(solo.endpoint.record().partner_down_at, expected, "{last_heard}");
+        assert!(!solo.endpoint.record().partner_renews);
+    }
+    let mut solo = Solo::running(Role::Primary, PD);
+    solo.hear(RWAIT);
+    solo.cut();
+    let before = solo.endpoint.record().partner_down_at;
+    solo.endpoint.link_up(RECEIVE_TIMER);
+    solo.hear(RWAIT);
+    solo.now = clock(at(12, 0, 0));
+    solo.cut();
+    assert_eq!(solo.endpoint.record().partner_down_at, before, "it says that it still waits");
+}
+
+#[test]
 fn note_7_counts_also_if_the_partner_paused_before_or_this_server_was_restarted() {
     let mut solo = Solo::running(Role::Primary, PD);
     solo.hear(RDONE);
@@ -1218,8 +1244,11 @@ fn a_server_alone_serves_at_once() {
 
 /// A server that starts from a store at `loaded`, whose partner remembers `known`.
 fn met_by_a_partner_that_knows(loaded: (u64, u64), known: (u64, u64)) -> Endpoint {
+    started_from(record_of(Role::Secondary, N, at(8, 0, 0)), loaded, known)
+}
+
+fn started_from(mut record: Record, loaded: (u64, u64), known: (u64, u64)) -> Endpoint {
     let stamp = |(epoch, lsn)| StoreStamp { epoch, lsn: Lsn(lsn) };
-    let mut record = record_of(Role::Secondary, N, at(8, 0, 0));
     record.stamp.epoch = loaded.0;
     let now = clock(at(9, 0, 0));
     let role = Role::Secondary;
@@ -1242,6 +1271,17 @@ fn rb_1_and_t12_a_restored_volume_is_found_because_it_is_announced_as_loaded() {
     assert_eq!(endpoint.record().stamp.epoch, 8);
     assert!(endpoint.record().data_lost);
     assert!(std::iter::from_fn(|| endpoint.poll_action()).any(|action| matches!(action, Action::Behind(_))));
+}
+
+#[test]
+fn rb_1_a_copy_that_was_made_in_a_recovery_does_not_say_when_the_server_served_last() {
+    let made = Record {
+        data_lost: true,
+        failed_at: Some(at(6, 0, 0)),
+        ..record_of(Role::Secondary, RWAIT, at(6, 30, 0))
+    };
+    let endpoint = started_from(made, (7, 3200), (7, 5000));
+    assert_eq!((endpoint.record().state, endpoint.record().failed_at), (REC, Some(at(9, 0, 0))));
 }
 
 #[test]

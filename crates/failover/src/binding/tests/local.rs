@@ -505,6 +505,17 @@ fn an_operator_ends_any_binding() {
 }
 
 #[test]
+fn a_reset_of_what_may_have_been_told_is_not_taken_back_for_the_same_client() {
+    let here = Here { link_edges: 8, ..here(Role::Secondary, State::CommunicationsInterrupted) };
+    for (status, ended_at, again) in
+        [(Status::Released, 7, false), (Status::Released, 8, true), (Status::Active, 7, true)]
+    {
+        let lease = reset(&Lease { changed_at_edge: ended_at, ..mine(status) }, &here).expect("a binding");
+        assert_eq!(may_rewind(&lease, &client(1), 8), again, "{status} at {ended_at}");
+    }
+}
+
+#[test]
 fn a_reset_counts_from_a_moment_ago_but_not_from_before_the_last_contact() {
     for (contact, expected) in [(None, 448), (Some(100), 448), (Some(449), 449), (Some(450), 450)] {
         let lease = Lease { cltt: contact.map(t), ..agreed(mine(Status::Active)) };
