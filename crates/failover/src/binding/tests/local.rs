@@ -7,8 +7,8 @@ use leases::lease::{Lease, Status, Sync};
 
 use super::{ADDRESS, M, ROLES, agreed, client, due, here, mine, serving, t};
 use crate::binding::{
-    Denied, Serving, abandon, abandoned_timeout, decline, expire, freeze, give, grant, may_adopt, may_lease,
-    may_rewind, reclaim, release, reserve, reset, thaw, unpark, unreserve,
+    Denied, Here, Serving, abandon, abandoned_timeout, decline, expire, freeze, give, grant, may_adopt,
+    may_lease, may_rewind, reclaim, release, reserve, reset, thaw, unpark, unreserve,
 };
 use crate::times::{Mode, PartnerDown};
 
