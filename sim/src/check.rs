@@ -225,7 +225,8 @@ impl Checker {
             (endpoint.record().state, partner.server.as_ref().map(|server| server.endpoint()));
         let let_go =
             theirs.is_some_and(|theirs| theirs.record().state == State::PartnerDown && !theirs.is_starting());
-        if let_go && !matches!(mine, State::RecoverDone | State::Normal) {
+        // The state of an old copy is nobody's word until the copy acts on it.
+        if let_go && !partner.restored && !matches!(mine, State::RecoverDone | State::Normal) {
             let what = format!("the {} answers in {mine} while its partner is in PartnerDown", sender.role);
             return violation("I7 single PD", what);
         }
