@@ -1,6 +1,7 @@
 //! One TCP connection with the partner: handshake, keep-alive, numbering (`spec/failover-protocol.md` §1,
 //! §2.1). It has no sockets; its owner moves the octets.
 
+mod picture;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::collections::VecDeque;
 use api::identity::{Lsn, Role};
 use api::time::{Mono, Now, Seconds, UnixTime};
 
+pub use self::picture::message_picture;
 use crate::wire::{
     self, Connect, ConnectAck, Decoded, Dialect, Disconnect, Extension, Frame, FrameReader, Message, Profile,
     Reject, RejectReason, VENDOR_CLASS,

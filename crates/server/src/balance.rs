@@ -20,7 +20,7 @@ use crate::interface::Event;
 use crate::sync::own_free;
 
 /// When the pools were looked at, and what was said of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Balance {
     /// The next regular look.
     next: Mono,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// Counts that only rise.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Counters(BTreeMap<(&'static str, &'static str), u64>);
 
 impl Counters {

@@ -17,7 +17,7 @@ pub(crate) const AGE_MAX_MILLIS: u64 = 2_000;
 const WAITING_MAX: usize = 65_536;
 
 /// Replies that wait for the disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Gate {
     /// Promises to clients: in the order of the changes that they wait for.
     promises: VecDeque<Waiting>,
@@ -25,7 +25,7 @@ pub(crate) struct Gate {
     offers: VecDeque<Waiting>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting {
     after: Lsn,
     queued: Mono,
@@ -36,7 +36,7 @@ struct Waiting {
 }
 
 /// The lease of an ACK.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Promised {
     pub(crate) address: Ipv4Addr,
     pub(crate) client: Client,
@@ -80,6 +80,12 @@ impl Gate {
     /// Queues an offer: it waits for the change of state that allowed it, not for leases.
     pub(crate) fn offer(&mut self, after: Lsn, now: Now, label: &'static str, reply: ReplyBuf) -> bool {
         push(&mut self.offers, Waiting { after, queued: now.mono, label, lease: None, reply })
+    }
+
+    /// What every reply that waits for the disk waits for, since when, and what it promises.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (Lsn, Mono, &'static str, Option<&Promised>)> {
+        let all = self.promises.iter().chain(&self.offers);
+        all.map(|waiting| (waiting.after, waiting.queued, waiting.label, waiting.lease.as_ref()))
     }
 
     /// Service stopped: nobody gets what was promised but not yet said.

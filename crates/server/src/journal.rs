@@ -38,7 +38,7 @@ impl Document {
 }
 
 /// Changes on their way to the disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     /// The last number given out.
     last: Lsn,
@@ -55,7 +55,7 @@ pub(crate) struct Journal {
 }
 
 /// Where the re-logging of old records stands.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sweep {
     /// Everything below this address has been logged again since `began`.
     next: Option<Ipv4Addr>,
@@ -142,6 +142,11 @@ impl Journal {
     /// The newest change that is on disk.
     pub(crate) fn durable(&self) -> Lsn {
         self.durable
+    }
+
+    /// Leases whose newest change is not on disk.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = (Ipv4Addr, Lsn)> {
+        self.lease_changes.iter().map(|(address, lsn)| (*address, *lsn))
     }
 
     /// Whether something waits for the disk.

@@ -19,6 +19,7 @@ mod ledger;
 mod link;
 mod offers;
 mod outbox;
+mod picture;
 mod report;
 mod requests;
 mod reset;
@@ -71,7 +72,7 @@ const STALL_MILLIS: u64 = 5_000;
 const STANDSTILL_MILLIS: u64 = 2_000;
 
 /// One server of a pair.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Server {
     role: Role,
     address: Ipv4Addr,

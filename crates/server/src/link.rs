@@ -4,6 +4,7 @@
 mod news;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use api::identity::{Lsn, Role, State};
 use api::time::{Mono, Now, Seconds, UnixTime};
@@ -29,7 +30,7 @@ pub(crate) const CLOSED: &str = "closed";
 const SESSIONS_MAX: usize = 4;
 
 /// All connections of the relationship.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Links {
     sessions: BTreeMap<ConnId, Session>,
     /// Ended, but with a last word that must still leave.
@@ -48,7 +49,7 @@ pub(crate) struct Links {
     pub(crate) last_error: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Registered {
     conn: ConnId,
     /// The partner's first STATE must come before this; then ours may follow.
@@ -121,6 +122,28 @@ impl Links {
         while self.parting.len() > SESSIONS_MAX {
             self.parting.pop_first();
         }
+    }
+
+    /// Writes what decides what is said next, as [`Server::picture`] does; not when to dial again.
+    pub(crate) fn picture(&self, out: &mut impl Write) -> std::fmt::Result {
+        let Self {
+            sessions,
+            parting,
+            registered,
+            dialling: _,
+            next_dial: _,
+            partner_expected,
+            clock_delta,
+            hba,
+            last_error: _,
+        } = self;
+        for (conn, session) in sessions {
+            let registered = registered.as_ref().filter(|registered| registered.conn == *conn);
+            let registered = registered.map(|it| (it.first_state_by, it.announced, it.told_progress));
+            write!(out, "{registered:?} ")?;
+            session.picture(out)?;
+        }
+        write!(out, "{} {partner_expected} {clock_delta} {}", parting.len(), hba.is_some())
     }
 
     /// All connections that are not ending.

@@ -12,7 +12,7 @@ const KEPT: Seconds = Seconds(60);
 const OFFERS_MAX: usize = 65_536;
 
 /// Offers by address and by client.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Offers {
     by_address: BTreeMap<Ipv4Addr, (ClientKey, Mono)>,
     by_client: BTreeMap<ClientKey, Ipv4Addr>,

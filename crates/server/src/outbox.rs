@@ -9,7 +9,7 @@ use crate::interface::{Answer, CommandId, Event, LinkOrder};
 /// Facts that may wait for the driver; older ones give way, as the status shows the present anyway.
 pub(crate) const EVENTS_MAX: usize = 1024;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outbox {
     orders: VecDeque<LinkOrder>,
     events: VecDeque<Event>,
@@ -32,6 +32,11 @@ impl Outbox {
     /// Queues an answer that may be given once `after` is durable.
     pub(crate) fn answer(&mut self, after: Lsn, id: CommandId, answer: Answer) {
         self.answers.push_back((after, id, answer));
+    }
+
+    /// What the answers that were not given yet wait for.
+    pub(crate) fn answers_wait_for(&self) -> impl Iterator<Item = Lsn> {
+        self.answers.iter().map(|(after, ..)| *after)
     }
 
     /// What waits for the disk will never be durable.

@@ -11,7 +11,7 @@ use crate::interface::LinkOrder;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request {
     /// Its number.
-    xid: u32,
+    pub(crate) xid: u32,
     /// When it was made, or when the partner last told of a binding.
     pub(crate) heard_at: Mono,
 }

@@ -19,7 +19,7 @@ const FAREWELL_MAX: Seconds = Seconds(5);
 const LOOK_MILLIS: u64 = 50;
 
 /// A stop under way, or done.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stop {
     /// Who is to be answered.
     id: Option<CommandId>,

@@ -2,6 +2,7 @@
 //! (`spec/failover-protocol.md` §3, §5; `spec/failover-behaviour.md` §7.3).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use api::identity::{Lsn, Role, State};
@@ -16,7 +17,7 @@ use crate::interface::Event;
 use crate::requests::Request;
 
 /// What is under way between the servers on the present connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Exchange {
     /// Updates handed to the socket, by their numbers.
     in_flight: BTreeMap<u32, InFlight>,
@@ -43,7 +44,7 @@ pub(crate) struct Exchange {
     pub(crate) partner_lost_since: Option<UnixTime>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct InFlight {
     address: Ipv4Addr,
     update: BindingUpdate,
@@ -51,7 +52,7 @@ struct InFlight {
     void: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Answering {
     xid: u32,
     /// Not sent yet.
@@ -61,7 +62,7 @@ struct Answering {
 }
 
 /// The conditions of the exit barrier, fixed when it came up: they only shrink.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Barrier {
     /// Clients that were promised more than the partner would wait for.
     promised: BTreeSet<Ipv4Addr>,
@@ -102,6 +103,40 @@ impl Exchange {
     /// Updates that wait for an answer.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Writes all that decides what is exchanged next, as [`Server::picture`] does.
+    pub(crate) fn picture(&self, out: &mut impl Write) -> std::fmt::Result {
+        let Self {
+            in_flight,
+            by_address,
+            answering,
+            request,
+            owes_everything,
+            barrier,
+            rejected_at,
+            ask_at,
+            early,
+            amnesia,
+            partner_lost_since,
+        } = self;
+        for (xid, sent) in in_flight {
+            let latest = by_address.get(&sent.address) == Some(xid);
+            write!(out, "Mine({xid}) {sent:?} {latest}")?;
+        }
+        if let Some(answering) = answering {
+            write!(out, "Theirs({}) {:?} {:?}", answering.xid, answering.todo, answering.open)?;
+        }
+        if let Some(request) = request {
+            write!(out, "Mine({}) {:?}", request.xid, request.heard_at)?;
+        }
+        for (xid, update) in early {
+            write!(out, "Theirs({xid}) {update:?}")?;
+        }
+        write!(
+            out,
+            "{owes_everything} {barrier:?} {rejected_at:?} {ask_at:?} {amnesia} {partner_lost_since:?}"
+        )
     }
 
     /// The pair is in Normal.

@@ -34,6 +34,11 @@ impl FrameReader {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// What was pushed and is no whole message yet.
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.start..).unwrap_or_default()
+    }
+
     /// The next whole message for [`decode`](super::decode), header included.
     ///
     /// # Errors
