@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
+use api::config::PairConfig;
 use api::force::Fence;
 use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
+use api::pair::PairManifest;
 use api::status::BootstrapToken;
 use api::time::{Mono, Now, UnixTime};
 use failover::wire::{Dialect, FrameReader};
@@ -19,7 +21,7 @@ use crate::plan::Plan;
 pub(crate) const BASE: u64 = 1_800_000_000;
 
 /// A machine with one server on it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) index: usize,
     pub(crate) role: Role,
@@ -40,7 +42,7 @@ pub(crate) struct Node {
     pub(crate) committing: bool,
     /// Batches that wait for the present sync.
     pub(crate) waiting: Vec<Batch>,
-    appended: Vec<Batch>,
+    pub(crate) appended: Vec<Batch>,
     /// The disk commits nothing before this time.
     pub(crate) stalled_until: u64,
     /// The process stands still until this time.
@@ -181,7 +183,22 @@ impl Node {
         }
         self.synced_lsn = loaded.lsn;
         self.rotten = false;
-        let (manifest, config) = plan.pair(self.version);
+        self.boot(time, plan.pair(self.version), token, fence, loaded, &entries)?;
+        self.disk = SimDisk::new();
+        self.log = Some(log);
+        Ok(())
+    }
+
+    /// Starts a server with what was loaded.
+    pub(crate) fn boot(
+        &mut self,
+        time: u64,
+        (manifest, config): (PairManifest, PairConfig),
+        token: Option<u32>,
+        fence: Option<Fence>,
+        loaded: StoreStamp,
+        entries: &[Entry],
+    ) -> Result<(), NoStart> {
         let boot = Boot {
             role: self.role,
             manifest,
@@ -195,11 +212,9 @@ impl Node {
                 .map(|volume| BootstrapToken { volume_uid: self.volume_uid(volume), ..bootstrap_token() }),
             loaded,
         };
-        let server = Server::start(boot, &entries, self.now(time))
+        let server = Server::start(boot, entries, self.now(time))
             .map_err(|error| NoStart::Broken(error.to_string()))?;
         self.server = Some(server);
-        self.disk = SimDisk::new();
-        self.log = Some(log);
         self.waiting.clear();
         self.appended.clear();
         self.committing = false;
@@ -330,6 +345,12 @@ impl Node {
         self.committing = false;
         let Some(log) = &mut self.log else { return Ok(Lsn::ZERO) };
         let upto = log.sync().map_err(|error| error.to_string())?;
+        self.note_synced(upto)?;
+        Ok(upto)
+    }
+
+    /// What was appended is on the disk.
+    pub(crate) fn note_synced(&mut self, upto: Lsn) -> Result<(), String> {
         self.synced_lsn = upto;
         for (_, stamp) in self.stamps.extract_if(.., |(lsn, _)| *lsn <= upto) {
             if stamp < self.stamp {
@@ -340,7 +361,25 @@ impl Node {
         for batch in std::mem::take(&mut self.appended) {
             self.note_durable(&batch.entries)?;
         }
-        Ok(upto)
+        Ok(())
+    }
+
+    /// A state is on the disk.
+    pub(crate) fn note_state(&mut self, state: State) {
+        self.state_on_disk = state;
+        match state {
+            State::PartnerDown => self.alone = true,
+            State::Normal => self.alone = false,
+            _ => {}
+        }
+        if state == State::Recover {
+            self.restored = false;
+        }
+        let whole = matches!(state, State::PartnerDown | State::RecoverDone | State::Normal);
+        if whole && !self.restored {
+            self.amnesic = false;
+            self.synced = true;
+        }
     }
 
     /// The dialect in which this node speaks on a connection: both are ours.

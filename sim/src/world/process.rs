@@ -155,20 +155,7 @@ impl World {
                     self.checker.in_normal(time, &self.nodes, node)?;
                 }
                 self.checker.state_on_disk(node, state);
-                self.nodes[node].state_on_disk = state;
-                match state {
-                    State::PartnerDown => self.nodes[node].alone = true,
-                    State::Normal => self.nodes[node].alone = false,
-                    _ => {}
-                }
-                if state == State::Recover {
-                    self.nodes[node].restored = false;
-                }
-                let whole = matches!(state, State::PartnerDown | State::RecoverDone | State::Normal);
-                if whole && !self.nodes[node].restored {
-                    self.nodes[node].amnesic = false;
-                    self.nodes[node].synced = true;
-                }
+                self.nodes[node].note_state(state);
             } else {
                 self.nodes[node].entered.push((lsn, state));
             }
