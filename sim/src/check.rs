@@ -32,7 +32,7 @@ impl fmt::Display for Violation {
 }
 
 /// What the checkers remember.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Checker {
     /// Until when, in true time, each client may believe in an address: the largest end of any ACK sent to
     /// it, unless it released or declined.
@@ -107,6 +107,18 @@ impl Checker {
     /// Whether a client may still believe in an address.
     pub(crate) fn may_be_used(&self, address: Ipv4Addr, time: u64) -> bool {
         self.holders.get(&address).is_some_and(|holders| holders.values().any(|end| *end + 10_000 > time))
+    }
+
+    /// Until when each client may believe in an address, where it still may.
+    pub(crate) fn believed(&self, address: Ipv4Addr, time: u64) -> impl Iterator<Item = (u64, u64)> {
+        let holders = self.holders.get(&address).into_iter().flatten();
+        holders.map(|(client, end)| (*client, *end)).filter(move |(_, end)| *end > time)
+    }
+
+    /// A client believes in an address, whoever gave it.
+    #[cfg(test)]
+    pub(crate) fn believe(&mut self, address: Ipv4Addr, client: u64, end: u64) {
+        self.holders.entry(address).or_default().insert(client, end);
     }
 
     /// Both servers lost all they knew; so did the clients.

@@ -2,7 +2,8 @@
 //! clients, a network and disks that fail. One seed gives one history.
 //!
 //! [`World::run`] plays a seed and checks the invariants of `spec/failover-behaviour.md` §14 after every
-//! step; a broken one ends it with [`Violation`]. Nothing here reads a clock or draws a random number
+//! step; a broken one ends it with [`Violation`]. [`Search`] plays every history of a small pair, as far as
+//! time allows, instead of some of a large one. Nothing here reads a clock or draws a random number
 //! from outside.
 
 mod assumption;
@@ -12,11 +13,13 @@ mod history;
 mod network;
 mod node;
 mod plan;
+mod search;
 mod shrink;
 mod world;
 
 pub use assumption::Assumption;
 pub use check::Violation;
 pub use plan::Plan;
+pub use search::{Broken, Found, Search};
 pub use shrink::shrink;
 pub use world::{Outcome, World};

@@ -1,11 +1,11 @@
-//! Plays seeds and stops at the first broken invariant, with the words to replay it.
+//! Plays seeds, or searches, and stops at the first broken invariant, with the words to replay it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
-use sim::{Assumption, Plan, Violation, World, shrink};
+use sim::{Assumption, Plan, Search, Violation, World, shrink};
 
 /// Deterministic simulation of a failover pair.
 #[derive(Debug, Parser)]
@@ -31,6 +31,15 @@ struct Arguments {
     /// Without spite, restlessness and the like.
     #[arg(long)]
     plain: bool,
+    /// Instead of seeds, search everything that may befall a small pair, breadth first.
+    #[arg(long)]
+    search: bool,
+    /// Events in a row that the search tries.
+    #[arg(long, default_value_t = 8)]
+    depth: u32,
+    /// States after which the search ends.
+    #[arg(long, default_value_t = 100_000)]
+    states: usize,
 }
 
 impl Arguments {
@@ -41,6 +50,10 @@ impl Arguments {
 
 fn main() {
     let arguments = Arguments::parse();
+    if arguments.search {
+        search(&arguments);
+        return;
+    }
     if let Some(seed) = arguments.shrink {
         let Some((plan, _)) = shrink(&arguments.plan(seed)) else {
             println!("seed {seed} holds");
@@ -87,6 +100,18 @@ fn replay(plan: Plan) {
         Ok(outcome) => println!("seed {seed} holds: {outcome:?}"),
         Err(violation) => {
             println!("seed {seed}: {violation}");
+            std::process::exit(1);
+        }
+    }
+}
+
+fn search(arguments: &Arguments) {
+    let begun = std::time::Instant::now();
+    let search = Search { depth: arguments.depth, states: arguments.states, threads: arguments.threads };
+    match search.run() {
+        Ok(found) => println!("{found}\n  {:.1} s", begun.elapsed().as_secs_f64()),
+        Err(broken) => {
+            println!("{broken}");
             std::process::exit(1);
         }
     }
