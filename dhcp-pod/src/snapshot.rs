@@ -37,6 +37,9 @@ impl Snapshot {
         if let Some(blocked) = &mut report.server.exit_blocked {
             blocked.count = 0;
         }
+        for rejections in &mut report.rejections {
+            rejections.count = 0;
+        }
         report.lsn = Default::default();
         report.partner_highest = None;
         report.pools = Vec::new();

@@ -3,6 +3,8 @@
 // The derives of the `crd` feature put `pub` structs into function bodies.
 #![cfg_attr(feature = "crd", allow(unreachable_pub))]
 
+mod trouble;
+
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::force::Fence;
 use crate::identity::{Lsn, Role, State, StateStamp, StoreStamp};
+pub use crate::status::trouble::{Alarm, LinkRefusal, Rejections};
 
 /// Observed state of a pair.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -410,6 +413,21 @@ pub struct ServerReport {
     /// Generation of the configuration in force, if it came from an API server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_generation: Option<i64>,
+    /// Which side refused the last connection, and why; absent once another try ended otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_refusal: Option<LinkRefusal>,
+    /// Updates that one side rejected and that are not settled, by side and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejections: Vec<Rejections>,
+    /// What was found of a store that is older than what somebody saw of it, until the next Normal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_rolled_back: Option<String>,
+    /// Changes wait for the disk, and none was committed for 5 s: the link is closed and nobody is answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub store_stalled: bool,
+    /// How often since the last Normal the link was closed because a dhcpd must not hear the own state.
+    #[serde(default)]
+    pub guard_closures: u32,
 }
 
 /// A line of `GET /v1/leases` and of `dhcp-pod leases`.

@@ -110,6 +110,7 @@ impl Server {
                 self.journal.document(Document::MaxLead, &self.max_lead);
             }
             self.network = std::sync::Arc::new(Network::new(&config));
+            self.exchange.rejected.forget_own();
             self.table.register(start::ranges(&config));
             for address in start::configured(&config) {
                 if self.table.get(address).is_none() {

@@ -20,6 +20,7 @@ mod link;
 mod offers;
 mod outbox;
 mod picture;
+mod rejected;
 mod report;
 mod requests;
 mod reset;
@@ -109,6 +110,8 @@ pub struct Server {
     failure: Option<String>,
     /// The volume is full; what is stored goes into the store's reserve.
     store_low: bool,
+    /// What was found of a store that is older than somebody saw it, until the next Normal.
+    rolled_back: Option<String>,
     /// Since when changes wait for the disk without any becoming durable.
     waiting_since: Option<Mono>,
     /// When this server was called last.
@@ -384,7 +387,10 @@ impl Server {
             Action::DropLink => self.drop_link(now, "asked to interrupt communications"),
             Action::FreezeBounds => self.freeze_bounds(now),
             Action::Requeue => self.requeue(now),
-            Action::Behind(why) => {
+            Action::Behind { rolled_back, why } => {
+                if rolled_back {
+                    self.rolled_back = Some(why.clone());
+                }
                 // The first start of a new pair begins with an empty store, as its token says.
                 let record = self.endpoint.record();
                 if !record.token_burnt || record.partner.is_some() {

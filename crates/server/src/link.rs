@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use api::identity::{Lsn, Role, State};
+use api::status::LinkRefusal;
 use api::time::{Mono, Now, Seconds, UnixTime};
 use failover::endpoint::Action;
 use failover::guard::{self, Announce};
@@ -47,6 +48,11 @@ pub(crate) struct Links {
     pub(crate) hba: Option<[u8; 32]>,
     /// Why the last connection ended.
     pub(crate) last_error: Option<String>,
+    /// Which side refused the other, until a handshake succeeds or nobody is there. Connections that end otherwise
+    /// in between, such as the second of two dials, change nothing about its cause.
+    pub(crate) refusal: Option<LinkRefusal>,
+    /// How often since the last Normal a connection was closed because a dhcpd must not hear our state.
+    pub(crate) guard_closures: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +77,7 @@ impl Links {
     pub(crate) fn dial_failed(&mut self, now: Now, why: String) {
         if self.registered.is_none() {
             self.last_error = Some(why);
+            self.refusal = None;
         }
         self.dialling = false;
         self.next_dial = now.mono + REDIAL;
@@ -345,6 +352,7 @@ impl Server {
                 Announce::CloseInstead => {
                     let why = format!("an ISC partner must not hear {state} now; connecting anew");
                     self.outbox.order(LinkOrder::Close(conn));
+                    self.links.guard_closures = self.links.guard_closures.saturating_add(1);
                     self.link_down(now, conn, "guard", why);
                     return;
                 }
@@ -398,6 +406,7 @@ impl Server {
             told_requests: 0,
         });
         self.links.last_error = None;
+        self.links.refusal = None;
         let context = self.context(now);
         self.endpoint.meet_while_fenced(self.promise.min(now.wall), context);
         self.endpoint.link_up(peer.receive_timer);
@@ -491,6 +500,9 @@ impl Server {
             self.links.part(conn);
         }
         self.link_down(now, conn, failure.class(), failure.to_string());
+        if let Some(refusal) = refusal(failure) {
+            self.links.refusal = Some(refusal);
+        }
         if failure.is_refusal() {
             self.links.next_dial = self.links.next_dial.max(now.mono + REDIAL_REFUSED);
         }
@@ -500,4 +512,18 @@ impl Server {
     pub(crate) fn is_stalled(&self, now: Now) -> bool {
         self.waiting_since.is_some_and(|since| now.mono.millis_since(since) >= crate::STALL_MILLIS)
     }
+}
+
+/// Which side refused the other, if the connection ended for that.
+fn refusal(failure: &Failure) -> Option<LinkRefusal> {
+    let (by_partner, reason, text) = match failure {
+        Failure::Refused { reason, text } => (false, reason, text),
+        Failure::RefusedByPartner { reason, text } | Failure::Disconnected { reason, text } => {
+            (true, reason, text)
+        }
+        Failure::Decode(_) | Failure::OutOfPlace(_) | Failure::Silent(_) | Failure::HandshakeTimeout(_) => {
+            return None;
+        }
+    };
+    Some(LinkRefusal { by_partner, reason: reason.as_str().to_owned(), message: text.clone() })
 }

@@ -47,6 +47,13 @@ impl Server {
             pools: self.pools(),
             requests: self.ledger.newest_first().into_iter().take(REQUESTS_SHOWN).cloned().collect(),
             config_generation: self.config.generation,
+            link_refusal: self.links.refusal.clone().filter(|_| self.endpoint.heard().is_none()),
+            rejections: self.exchange.rejected.list(|address| {
+                self.table.get(address).is_none_or(|lease| lease.sync == Sync::Agreed)
+            }),
+            store_rolled_back: self.rolled_back.clone(),
+            store_stalled: self.is_stalled(now),
+            guard_closures: self.links.guard_closures,
         }
     }
 

@@ -126,6 +126,7 @@ impl Server {
             outbox: Outbox::default(),
             failure: None,
             store_low: false,
+            rolled_back: None,
             waiting_since: None,
             called_at: now.mono,
             stood_still_at: None,

@@ -14,6 +14,7 @@ use leases::lease::{Lease, Status, Sync};
 
 use crate::Server;
 use crate::interface::Event;
+use crate::rejected::Rejected;
 use crate::requests::Request;
 
 /// What is under way between the servers on the present connection.
@@ -33,6 +34,8 @@ pub(crate) struct Exchange {
     pub(crate) barrier: Option<Barrier>,
     /// When the partner rejected the present state of an address.
     rejected_at: BTreeMap<Ipv4Addr, Mono>,
+    /// Updates that one side rejected and that nothing has settled since.
+    pub(crate) rejected: Rejected,
     /// When what we rejected as too early may be told again: then we ask for it (HU-9).
     pub(crate) ask_at: Option<UnixTime>,
     /// Updates of an ISC dhcpd that end a lease in the very second in which it ends, by their numbers: they
@@ -247,7 +250,10 @@ impl Server {
             && let (Some(lease), Some(side)) = (self.table.get(address), self.side(now))
         {
             let next = match &ack.reject {
-                None => binding::acked(lease, &sent.update, &side),
+                None => {
+                    self.exchange.rejected.settled(address);
+                    binding::acked(lease, &sent.update, &side)
+                }
                 Some(reject) => {
                     self.counters.add("updates_rejected_by_partner", reject_label(reject.reason), 1);
                     self.outbox.event(Event::Rejected {
@@ -261,6 +267,9 @@ impl Server {
             };
             if next.sync == Sync::Rejected {
                 self.exchange.rejected_at.insert(address, now.mono);
+                if let Some(reject) = &ack.reject {
+                    self.exchange.rejected.partner_rejected(address, reject.reason);
+                }
             }
             if &next != lease {
                 self.commit(next);
@@ -313,7 +322,10 @@ impl Server {
             self.commit(lease);
         }
         self.exchange.rejected_at.clear();
+        self.exchange.rejected.forget_own();
         self.exchange.settled();
+        self.rolled_back = None;
+        self.links.guard_closures = 0;
         if self.endpoint.record().unsettled {
             match self.dialect() {
                 Some(Dialect::Own) => self.endpoint.settled(),
@@ -512,6 +524,7 @@ impl Server {
                 }
                 let held = binding::leased_although_abandoned(mine, update, self.max_lead.for_waits());
                 self.counters.add("updates_rejected", reject_label(reason), 1);
+                self.exchange.rejected.we_rejected(address, reason);
                 if reason != RejectReason::LessCriticalBindingInformation {
                     let why = format!("{reason}: {text}");
                     self.outbox.event(Event::Rejected {
@@ -543,6 +556,7 @@ impl Server {
         if binding::tells_hold(update) {
             self.endpoint.held_for_amnesia(lease.hold_until);
         }
+        self.exchange.rejected.settled(address);
         self.commit(lease);
         None
     }

@@ -67,7 +67,12 @@ pub enum Action {
     /// Everything that is not acknowledged is to be sent again, with what was rejected (entry of Normal).
     Requeue,
     /// The store is behind what the partner knows, or lost; an alarm.
-    Behind(String),
+    Behind {
+        /// It was older than what partner or operator saw of it, or newer than a bootstrap token said: not just empty.
+        rolled_back: bool,
+        /// What was found, for people.
+        why: String,
+    },
 }
 
 /// One end of a relationship.
@@ -205,10 +210,11 @@ impl Endpoint {
             self.forget_request();
         }
         if self.token_is_refuted_by(state) {
-            self.actions.push_back(Action::Behind(format!(
+            let why = format!(
                 "the bootstrap token said that the pair is new, but the partner is in {state}: fetching \
                  everything from the partner"
-            )));
+            );
+            self.actions.push_back(Action::Behind { rolled_back: true, why });
             self.recover_everything("the partner knows a past of this pair", ctx);
         } else if self.starting.is_some() {
             self.finish_start(state, startup, since, fence, ctx);

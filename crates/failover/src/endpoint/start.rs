@@ -65,10 +65,8 @@ impl Endpoint {
             actions: VecDeque::new(),
         };
         if lost {
-            endpoint.actions.push_back(Action::Behind(
-                "the store is empty: it counts as lost until a bootstrap token says that it is new"
-                    .to_owned(),
-            ));
+            let why = "the store is empty: it counts as lost until a bootstrap token says that it is new";
+            endpoint.actions.push_back(Action::Behind { rolled_back: false, why: why.to_owned() });
         }
         endpoint.take_up("start", ctx);
         if endpoint.record.state == State::PartnerDown && endpoint.record.partner_down_at.is_none() {
@@ -140,10 +138,11 @@ impl Endpoint {
         if epoch > self.record.stamp.epoch {
             self.record.stamp = StateStamp { epoch, transition: 0 };
         }
-        self.actions.push_back(Action::Behind(format!(
+        let why = format!(
             "the store holds {}/{} but {who} saw {}/{}: fetching everything from the partner",
             held.epoch, held.lsn, known.epoch, known.lsn
-        )));
+        );
+        self.actions.push_back(Action::Behind { rolled_back: true, why });
         self.record.requests_unheard = true;
         if held != StoreStamp::default() {
             // An old copy says nothing of when this server served last, whatever it was recovering from when it was made.

@@ -650,7 +650,7 @@ impl Pair {
             // No bindings are here.
             Action::FreezeBounds => {}
             Action::Requeue => side.requeued += 1,
-            Action::Behind(_) => side.alarms += 1,
+            Action::Behind { .. } => side.alarms += 1,
             Action::DropLink => self.cut([0, 0]),
         }
     }

@@ -175,9 +175,12 @@ fn rb_5_the_operator_finds_a_restored_backup_while_the_partner_is_away() {
     pair.ask(P, Command::Highest(seen));
     assert_eq!(pair.states()[P], State::Recover);
     assert!(!pair.report(P).server.serving);
+    let told = pair.report(P).store_rolled_back.expect("told");
+    assert!(told.contains("the operator saw"), "{told}");
     pair.start(S, false);
     pair.run_until_normal();
     assert_eq!(pair.report(P).server.leases, pair.report(S).server.leases);
+    assert_eq!(pair.report(P).store_rolled_back, None, "over");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use failover::wire::{
     Message, Reject, RejectReason, StateMessage, VENDOR_CLASS,
 };
 use leases::lease::{Flags, Status};
-use leases::log::Entry;
+use leases::log::{Batch, Entry};
 use server::{
     Answer, Boot, Caller, Command, CommandId, ConnId, LinkEvent, LinkOrder, ReplyBuf, RxMeta, Server,
 };
@@ -63,6 +63,8 @@ pub(crate) struct Bench {
     transition: u64,
     answers: Vec<(CommandId, Answer)>,
     replies: Vec<Vec<u8>>,
+    /// What a disk that hangs has not committed; `None` for one that works.
+    uncommitted: Option<Vec<Batch>>,
 }
 
 impl Bench {
@@ -140,6 +142,7 @@ impl Bench {
             transition: 0,
             answers: Vec::new(),
             replies: Vec::new(),
+            uncommitted: None,
         };
         bench.pump();
         bench
@@ -439,9 +442,10 @@ impl Bench {
             let mut busy = false;
             while let Some(batch) = self.server.take_batch() {
                 busy = true;
-                self.entries.extend(batch.entries);
-                self.loaded = StoreStamp { epoch: batch.epoch, lsn: batch.last };
-                self.server.durable(now, batch.last);
+                match &mut self.uncommitted {
+                    Some(batches) => batches.push(batch),
+                    None => self.write(batch),
+                }
             }
             let mut reply = ReplyBuf::default();
             while self.server.poll_reply(now, &mut reply) {
@@ -466,6 +470,26 @@ impl Bench {
                 return;
             }
         }
+    }
+
+    /// The disk takes nothing more for a while.
+    pub(crate) fn hang_disk(&mut self) {
+        self.uncommitted = Some(Vec::new());
+    }
+
+    /// It goes on.
+    pub(crate) fn mend_disk(&mut self) {
+        for batch in self.uncommitted.take().unwrap_or_default() {
+            self.write(batch);
+        }
+        self.pump();
+    }
+
+    fn write(&mut self, batch: Batch) {
+        self.entries.extend(batch.entries);
+        self.loaded = StoreStamp { epoch: batch.epoch, lsn: batch.last };
+        let now = self.now();
+        self.server.durable(now, batch.last);
     }
 
     /// What the server told of bindings on this connection, in order.

@@ -11,3 +11,4 @@ mod grid;
 mod pools;
 mod requests;
 mod reset;
+mod told;
