@@ -11,6 +11,7 @@ use api::config::{PairConfig, ServerConfig};
 use api::force::Fence;
 use api::pair::{LinkSecurity, PairManifest};
 use api::status::BootstrapToken;
+use api::time::UnixTime;
 use leases::log::{Entry, Opened};
 use serde::de::DeserializeOwned;
 use server::{Boot, Command, Server};
@@ -148,9 +149,14 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
     }
     let (log, opened) = data.open_log()?;
     say_what_was_found(&opened);
-    let Chosen { manifest, config, config_error } = choose(&arguments.pair, given, &opened.entries)?;
+    let clock = Clock::default();
+    let Chosen { manifest, config, config_error } =
+        choose(&arguments.pair, given, &opened.entries, clock.now().wall)?;
     let span = tracing::info_span!("server", pair = %config.relationship, role = %arguments.role);
     let _entered = span.clone().entered();
+    for advice in api::config::advice(&manifest.spec) {
+        tracing::warn!("{advice}");
+    }
 
     let own = own_address(&arguments, &config)?;
     let volume_uid = match arguments.volume_uid.clone().filter(|uid| !uid.is_empty()) {
@@ -160,7 +166,6 @@ pub fn serve(arguments: Serve) -> Result<(), Error> {
     let plan = Plan::new(&arguments, &manifest, &config, own)?;
     let metrics = Arc::new(Metrics::new());
     let certificates = plan.certificates(&arguments, &metrics)?;
-    let clock = Clock::default();
     let boot = Boot {
         role: arguments.role,
         manifest,
@@ -305,6 +310,7 @@ fn choose(
     path: &Path,
     given: Result<(PairManifest, PairConfig), manifest::Error>,
     entries: &[Entry],
+    now: UnixTime,
 ) -> Result<Chosen, Error> {
     // It was good once; what has become stricter since then is no reason to leave clients alone.
     let last = Server::stored_manifest(entries)
@@ -318,7 +324,17 @@ fn choose(
             );
             Ok(Chosen { manifest, config, config_error: None })
         }
-        (Ok((manifest, config)), _) => Ok(Chosen { manifest, config, config_error: None }),
+        (Ok((asked, given)), Some((manifest, config))) => {
+            let Some(orphans) = server::orphans_at_start(entries, &config, (&asked, &given), now) else {
+                return Ok(Chosen { manifest: asked, config: given, config_error: None });
+            };
+            tracing::error!(
+                "{} is not used: {orphans}. STARTING FROM THE LAST CONFIGURATION on the lease volume",
+                path.display()
+            );
+            Ok(Chosen { manifest, config, config_error: Some(format!("at the start: {orphans}")) })
+        }
+        (Ok((manifest, config)), None) => Ok(Chosen { manifest, config, config_error: None }),
         (Err(source), Some((manifest, config))) => {
             let generation =
                 config.generation.map_or_else(|| "unknown".to_owned(), |known| known.to_string());
@@ -506,6 +522,47 @@ mod tests {
         assert!(!is_later(&config("b", 8), &config("a", 7)), "the pair was deleted and made again");
         let bare = manifest::parse(MANIFEST.as_bytes()).expect("valid").1;
         assert!(!is_later(&bare, &bare));
+    }
+
+    #[test]
+    fn a_start_does_not_take_the_pool_of_a_lease_out_unless_that_is_meant() {
+        let (manifest, config) = manifest::parse(MANIFEST.as_bytes()).expect("valid");
+        let pool = config.subnets[0].pools[0].first;
+        let now = UnixTime::new(1_800_000_000);
+        let boot = Boot {
+            role: api::identity::Role::Primary,
+            manifest: manifest.clone(),
+            config,
+            address: Ipv4Addr::new(10, 77, 0, 2),
+            version: String::new(),
+            volume_uid: None,
+            token: None,
+            fence: None,
+            loaded: api::identity::StoreStamp::default(),
+            store_lost: false,
+        };
+        let start = api::time::Now { wall: now, mono: api::time::Mono(0) };
+        let mut server = Server::start(boot, &[], start).expect("an empty store");
+        let mut entries = server.take_batch().expect("what a start writes").entries;
+        let mut lease = leases::lease::Lease::new(pool);
+        (lease.status, lease.held_until) = (leases::lease::Status::Active, UnixTime::new(1_800_000_001));
+        let mut body = Vec::new();
+        lease.encode(&mut body);
+        entries.push(Entry { kind: Entry::LEASE, body });
+        let pools_after = |allowed: bool, now| {
+            let mut manifest = manifest.clone();
+            manifest.spec.subnets[0].pools.clear();
+            manifest.spec.allow_scope_removal = allowed;
+            let config = PairConfig::new(&manifest).expect("valid");
+            let chosen =
+                choose(Path::new("pair.yaml"), Ok((manifest, config)), &entries, now).expect("chosen");
+            (chosen.config.subnets[0].pools.len(), chosen.config_error)
+        };
+        let (pools, error) = pools_after(false, now);
+        assert_eq!(pools, manifest.spec.subnets[0].pools.len(), "the last configuration");
+        assert!(error.is_some_and(|error| error.contains("allowScopeRemoval")));
+        assert_eq!(pools_after(true, now), (0, None));
+        assert_eq!(pools_after(false, UnixTime::new(1_800_000_001)), (0, None), "it is over");
     }
 
     #[test]

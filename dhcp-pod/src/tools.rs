@@ -152,6 +152,9 @@ pub fn check(path: &Path, out: &mut impl Write) -> Result<(), Error> {
         config.subnets.len(),
         api::config::digest(&pair),
     )?;
+    for advice in api::config::advice(&pair.spec) {
+        writeln!(out, "warning: {advice}")?;
+    }
     Ok(())
 }
 

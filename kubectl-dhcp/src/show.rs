@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use api::pair::DhcpFailoverPair;
-use api::status::{Communication, Condition, LeaseLine, RequestStatus, ServerStatus};
+use api::status::{Alarm, Communication, Condition, LeaseLine, RequestStatus, ServerStatus};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -38,6 +38,12 @@ pub(crate) fn pair(pair: &DhcpFailoverPair, now: Timestamp, wide: bool) -> Strin
     }
     let amiss: Vec<&Condition> = status.conditions.iter().filter(|condition| is_amiss(condition)).collect();
     if !status.requests.is_empty() {
+        text += "\n";
+    }
+    for Alarm { reason, since, message, .. } in &status.alarms {
+        text += &format!("\n  ALARM {reason} {since:.0}: {message}");
+    }
+    if !status.alarms.is_empty() {
         text += "\n";
     }
     for Condition { kind, status, reason, message, .. } in amiss {
@@ -125,6 +131,8 @@ fn rows(
 /// Whether a condition is not as it should be.
 fn is_amiss(condition: &Condition) -> bool {
     let good = match condition.kind.as_str() {
+        // Each alarm has a line of its own.
+        "Alarm" => return false,
         "Progressing" | "PartnerDownForced" => "False",
         _ => "True",
     };
@@ -201,7 +209,11 @@ mod tests {
                     "fence": {"partnerEpoch": 4, "partnerTransition": 12, "since": "2026-11-22T09:20:00Z"}},
                 "requests": [{"requestId": "fire-1", "phase": "Granted", "server": "primary", "to": "PartnerDown",
                     "transitionTime": "2026-11-22T09:20:00Z", "reason": "rack b on fire"}],
+                "alarms": [{"reason": "PartnerDown", "server": "primary", "since": "2026-11-22T09:20:01Z",
+                    "message": "the primary serves alone"}],
                 "conditions": [
+                    {"type": "Alarm", "status": "True", "reason": "PartnerDown", "message": "all of them",
+                        "lastTransitionTime": "2026-11-22T09:20:01Z"},
                     {"type": "Ready", "status": "False", "reason": "NotObserved", "message": "no answer from the secondary",
                         "lastTransitionTime": "2026-11-22T09:20:00Z"},
                     {"type": "Accepted", "status": "True", "reason": "Accepted", "message": "fine",
@@ -224,6 +236,8 @@ dhcp/lab   MCLT 3600 s   backup 10 %
   fenced                                        after (4, 12) until its partner is heard
 
   request fire-1 (primary to PartnerDown) Granted 2026-11-22T09:20:00Z: rack b on fire
+
+  ALARM PartnerDown 2026-11-22T09:20:01Z: the primary serves alone
 
   Ready False (NotObserved): no answer from the secondary
 ";

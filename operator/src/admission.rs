@@ -16,6 +16,7 @@ use kube::ResourceExt;
 
 use crate::conditions::reason;
 use crate::names::PairKey;
+use crate::removal;
 use crate::seen::{Admission, Refusal};
 use crate::settings::Settings;
 
@@ -201,6 +202,11 @@ fn try_decide(
         refuse(reason::INVALID_SPEC, limited(&errors))
     })?;
     interfaces(&config, settings)?;
+    let pools = pair.status.as_ref().map(|status| status.pools.as_slice()).unwrap_or_default();
+    let lost = removal::unconfirmed(pools, &config, pair.spec.allow_scope_removal);
+    if !lost.is_empty() {
+        return Err(refuse(reason::SCOPE_REMOVAL, limited(&lost)));
+    }
     let claims = Claims::of(&config);
     conflicts(me, &claims, others)?;
     let ports = ports(me, others, settings.ports.clone()).ok_or_else(|| {

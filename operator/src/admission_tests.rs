@@ -118,3 +118,19 @@ fn a_link_port_of_the_spec_wins_and_is_never_the_admin_port() {
     let had = claimant(&one, None, Some(Ports { link: 12005, admin: 12000 }));
     assert_eq!(ports(&had, &[], 12000..=12999), Some(Ports { link: 12000, admin: 12001 }));
 }
+
+#[test]
+fn a_pool_that_a_server_reported_leases_in_does_not_go_without_a_word() {
+    let mut pair = older("one");
+    let pool = serde_json::json!({"subnet": "10.77.0.0/24", "first": "10.77.0.10", "last": "10.77.0.100", "free": 1,
+        "backup": 1, "active": 3, "parked": 0, "abandoned": 0, "target": 1});
+    let status = serde_json::json!({"pools": [pool], "conditions": []});
+    pair.status = Some(serde_json::from_value(status).expect("a status"));
+    assert_eq!(refusal(&pair, &holds(&pair), &[]), None, "it is still there");
+    pair.spec.subnets[0].pools.clear();
+    let told = refusal(&pair, &holds(&pair), &[]).expect("refused");
+    assert_eq!(told.reason, reason::SCOPE_REMOVAL);
+    assert!(told.message.contains("10.77.0.10-10.77.0.100"), "{}", told.message);
+    pair.spec.allow_scope_removal = true;
+    assert_eq!(refusal(&pair, &holds(&pair), &[]), None);
+}

@@ -19,6 +19,57 @@ pub const STORAGE_HEALTHY: &str = "StorageHealthy";
 pub const PARTNER_DOWN_FORCED: &str = "PartnerDownForced";
 /// Something is still to be done; the message says what it waits for.
 pub const PROGRESSING: &str = "Progressing";
+/// A person should know of something; the message says of what, until when, and what to do.
+pub const ALARM: &str = "Alarm";
+
+/// Names of alarms: reasons of the condition [`ALARM`](super::ALARM), of `status.alarms` and of events. The names are those
+/// of `spec/failover-behaviour.md` §13 where it has one. `docs/operating.md` says what to do about each.
+pub mod alarm {
+    /// A server does not hear its partner.
+    pub const PARTNER_NOT_RESPONDING: &str = "PartnerNotResponding";
+    /// It has not for more than 2 h.
+    pub const INTERRUPTED_LONG: &str = "CommunicationsInterruptedLong";
+    /// Half of the safe period is over.
+    pub const SAFE_PERIOD_HALF_OVER: &str = "SafePeriodHalfOver";
+    /// Nine tenths of it are.
+    pub const SAFE_PERIOD_ALMOST_OVER: &str = "SafePeriodAlmostOver";
+    /// A server serves alone.
+    pub const PARTNER_DOWN: &str = "PartnerDown";
+    /// It does so without having been told to.
+    pub const PARTNER_DOWN_WITHOUT_REQUEST: &str = "PartnerDownWithoutRequest";
+    /// Both may have given out the same addresses.
+    pub const POTENTIAL_CONFLICT: &str = "PotentialConflict";
+    /// Contact was lost while that was sorted out.
+    pub const RESOLUTION_INTERRUPTED: &str = "ResolutionInterrupted";
+    /// A server recovers for longer than twice the MCLT.
+    pub const RECOVER_LONG: &str = "RecoverLong";
+    /// A server without its partner runs out of free addresses of its own.
+    pub const BACKUP_POOL_LOW: &str = "BackupPoolLow";
+    /// One side says that the other is configured differently.
+    pub const CONFIG_MISMATCH: &str = "ConfigMismatch";
+    /// The servers' clocks differ.
+    pub const CLOCK_SKEW: &str = "ClockSkew";
+    /// One side rejects what the other tells of a lease.
+    pub const CONFLICT_REJECTED: &str = "ConflictRejected";
+    /// Leases that the partner rejects keep a server in PartnerDown.
+    pub const EXIT_BLOCKED: &str = "ExitBlocked";
+    /// The disk of a server commits nothing.
+    pub const STORE_STALLED: &str = "StoreStalled";
+    /// The store of a server is an old copy.
+    pub const STORE_ROLLED_BACK: &str = "StoreRolledBack";
+    /// Both servers lost their leases.
+    pub const BOTH_STORES_LOST: &str = "BothStoresLost";
+    /// What was granted in PartnerDown was lost.
+    pub const PARTNER_DOWN_LOST: &str = "PartnerDownLost";
+    /// A server was let go that had not synchronised since its partner was.
+    pub const SERIAL_PARTNER_DOWN: &str = "SerialPartnerDown";
+    /// The link is closed again and again because a dhcpd must not hear the own state.
+    pub const GUARD_VIOLATION: &str = "GuardViolation";
+    /// A dhcpd stays silent if the own server stops now.
+    pub const PEER_MUTE_RISK: &str = "PeerMuteRisk";
+    /// A dhcpd that is put into partner-down now frees addresses too early.
+    pub const ISC_LEAD_RISK: &str = "IscLeadRisk";
+}
 
 /// Reasons, by the condition that they belong to.
 pub mod reason {
@@ -32,6 +83,8 @@ pub mod reason {
     pub const INTERFACE_NOT_ALLOWED: &str = "InterfaceNotAllowed";
     /// Accepted: the range of ports is used up.
     pub const NO_PORT_LEFT: &str = "NoPortLeft";
+    /// Accepted: clients hold leases in a pool that would go, and nobody said that this is meant.
+    pub const SCOPE_REMOVAL: &str = "ScopeRemoval";
     /// Nobody has answered the operator.
     pub const NOT_OBSERVED: &str = "NotObserved";
     /// The pair was refused, so the question does not arise.
@@ -56,12 +109,16 @@ pub mod reason {
     pub const ACKNOWLEDGED: &str = "Acknowledged";
     /// ConfigInSync: under way.
     pub const PUSHING: &str = "Pushing";
+    /// ConfigInSync: one side says that the other is configured differently.
+    pub const CONFIG_MISMATCH: &str = super::alarm::CONFIG_MISMATCH;
     /// ConfigInSync: a server refused it and goes on with the last good one.
     pub const REFUSED: &str = "Refused";
     /// StorageHealthy: all is well.
     pub const STORES_OPEN: &str = "StoresOpen";
     /// StorageHealthy: a store is full or failing.
     pub const STORE_FAILED: &str = "StoreFailed";
+    /// StorageHealthy: a disk commits nothing.
+    pub const STORE_STALLED: &str = super::alarm::STORE_STALLED;
     /// StorageHealthy: a store could not be read.
     pub const STORE_CORRUPT: &str = "StoreCorrupt";
     /// PartnerDownForced: nobody is in PartnerDown.
@@ -92,6 +149,8 @@ pub mod reason {
     pub const WAITING_FOR_NORMAL: &str = "WaitingForNormal";
     /// Progressing: pods of an old template are replaced, one at a time.
     pub const ROLLING: &str = "Rolling";
+    /// Alarm: there is none.
+    pub const NO_ALARM: &str = "NoAlarm";
     /// Progressing: a volume keeps its size because the cluster refused another.
     pub const CLAIM_NOT_CHANGED: &str = "ClaimNotChanged";
 }

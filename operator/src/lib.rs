@@ -23,6 +23,7 @@ pub mod plan;
 pub mod rbac;
 pub mod reconcile;
 pub mod registry;
+pub mod removal;
 pub mod rights;
 pub mod seen;
 pub mod settings;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use api::identity::{Role, State};
+use api::status::Alarm;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -40,6 +41,8 @@ pub struct Metrics {
     heard: IntGaugeVec,
     /// 1 while a pair is accepted.
     accepted: IntGaugeVec,
+    /// 1 while an alarm of a pair stands.
+    alarm: IntGaugeVec,
 }
 
 impl Metrics {
@@ -87,6 +90,11 @@ impl Metrics {
                 "1 while a pair is accepted.",
                 &["namespace", "pair"],
             )?,
+            alarm: register.gauges(
+                "alarm",
+                "1 while an alarm of a pair stands, as in its status, 0 while it does not.",
+                &["namespace", "pair", "alarm"],
+            )?,
             registry: register.registry,
         })
     }
@@ -113,11 +121,23 @@ impl Metrics {
         }
     }
 
+    /// Records the alarms of a pair.
+    pub fn alarms(&self, pair: &PairKey, alarms: &[Alarm]) {
+        for name in crate::plan::alarms::names() {
+            let stands = alarms.iter().any(|alarm| alarm.reason == name);
+            let labels = [pair.namespace.as_str(), pair.name.as_str(), name];
+            self.alarm.with_label_values(&labels).set(stands.into());
+        }
+    }
+
     /// Drops what was recorded of a pair that is gone.
     pub fn forget(&self, pair: &PairKey) {
         let (namespace, name) = (pair.namespace.as_str(), pair.name.as_str());
         // A series that is not there is as good as removed.
         let _ = self.accepted.remove_label_values(&[namespace, name]);
+        for alarm in crate::plan::alarms::names() {
+            let _ = self.alarm.remove_label_values(&[namespace, name, alarm]);
+        }
         for role in [Role::Primary, Role::Secondary] {
             let _ = self.heard.remove_label_values(&[namespace, name, role.as_str()]);
             for state in State::ALL {
@@ -250,8 +270,22 @@ mod tests {
             now: jiff::Timestamp::UNIX_EPOCH,
             admission: Admission::Accepted(Ports { link: 1, admin: 2 }),
             servers: crate::names::ByRole::default(),
+            alarms: None,
         };
         metrics.observe(&pair, &seen, true);
+        let alarm = Alarm {
+            reason: "StoreStalled".to_owned(),
+            server: Some(Role::Primary),
+            since: jiff::Timestamp::UNIX_EPOCH,
+            message: String::new(),
+        };
+        metrics.alarms(&pair, &[alarm]);
+        let alarms = |text: &str| {
+            text.lines().filter(|line| line.contains("operator_alarm{") && line.ends_with(" 1")).count()
+        };
+        assert_eq!(alarms(&metrics.text()), 1);
+        metrics.alarms(&pair, &[]);
+        assert_eq!(alarms(&metrics.text()), 0);
         let ones = |text: &str| {
             text.lines().filter(|line| line.contains("server_state{") && line.ends_with(" 1")).count()
         };

@@ -260,6 +260,9 @@ fn essence(report: &ServerReport) -> ServerReport {
     // Whether a backlog is empty decides about restarts; how long it is does not.
     report.server.unacked_updates = report.server.unacked_updates.min(1);
     report.server.clock_skew_millis = None;
+    for rejections in &mut report.rejections {
+        rejections.count = 0;
+    }
     report.lsn = api::identity::Lsn::default();
     report.partner_highest = None;
     report.pools.clear();

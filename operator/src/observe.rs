@@ -55,7 +55,7 @@ pub async fn observe(client: &Client, pair: &DhcpFailoverPair, admission: Admiss
         server.claim = highest(&key, role, &claims);
         server.fence = *fences.get(role);
     }
-    Ok(Seen { now: Timestamp::now(), admission, servers })
+    Ok(Seen { now: Timestamp::now(), admission, servers, alarms: None })
 }
 
 /// Looks at the node of a server's last pod, where evidence is to be found.

@@ -109,6 +109,12 @@ impl Ctx {
 
     async fn tell(&self, pair: &DhcpFailoverPair, notices: Vec<Notice>) {
         for notice in notices {
+            let (key, Notice { reason, note, .. }) = (PairKey::of(pair), &notice);
+            if notice.warning {
+                tracing::warn!(pair = %key, reason, "{note}");
+            } else {
+                tracing::info!(pair = %key, reason, "{note}");
+            }
             let event = Event {
                 type_: notice.severity(),
                 reason: notice.reason,
@@ -161,6 +167,7 @@ pub async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Ctx>) -> Result<Action, E
         look_closer(&ctx, pair, &mut seen, identity).await?;
     }
     ctx.metrics.observe(&key, &seen, accepted);
+    seen.alarms = ctx.writer.alarms(pair);
     let mut notices = ctx.monitors.take_notices(&key);
 
     let Plan { children, pushes, grants, forcing, roll, mut status, events, next_look } =
@@ -172,7 +179,10 @@ pub async fn reconcile(guarded: Arc<Guarded>, ctx: Arc<Ctx>) -> Result<Action, E
     if ctx.writer.write(&ctx.client, pair, &status).await? {
         ctx.metrics.status_writes.inc();
     }
+    ctx.metrics.alarms(&key, &status.alarms);
     notices.extend(events);
+    // What status says was told is told, whatever fails after this.
+    ctx.tell(pair, std::mem::take(&mut notices)).await;
     if let Some(identity) = &identity {
         notices.extend(push(&ctx, pair, &seen, identity, pushes).await);
         notices.extend(grant(&ctx, pair, &seen, identity, grants).await?);

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use api::force::Fence;
 use api::identity::StoreStamp;
-use api::status::{Ports, RequestStatus, ServerReport};
+use api::status::{Alarm, Ports, RequestStatus, ServerReport};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub struct Seen {
     /// Of each server.
     #[serde(default)]
     pub servers: ByRole<ServerSeen>,
+    /// The alarms that this operator told last: the object's status, as the cache has it, may be older.
+    #[serde(default)]
+    pub alarms: Option<Vec<Alarm>>,
 }
 
 /// Whether the pair may run.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::pair::{API_VERSION, DhcpFailoverPair, KIND};
-use api::status::PairStatus;
+use api::status::{Alarm, PairStatus};
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
@@ -51,6 +51,14 @@ impl Writer {
     /// Forgets pairs that are gone.
     pub fn retain(&self, keep: impl Fn(&PairKey) -> bool) {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).retain(|pair, _| keep(pair));
+    }
+
+    /// The alarms in the status that was last written for an object.
+    #[must_use]
+    pub fn alarms(&self, pair: &DhcpFailoverPair) -> Option<Vec<Alarm>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = last.get(&PairKey::of(pair)).filter(|written| written.uid == pair.metadata.uid)?;
+        Some(written.status.alarms.clone())
     }
 
     /// Writes a status if it has something to say, and tells whether it did.

@@ -3,6 +3,7 @@
 //! [`PairConfig::new`] is the only way to hold one, so a server never meets a range that lies
 //! outside its subnet or an address that belongs to two clients.
 
+mod advice;
 mod check;
 mod cidr;
 mod text;
@@ -12,6 +13,7 @@ use std::net::Ipv4Addr;
 
 use sha2::{Digest, Sha256};
 
+pub use crate::config::advice::{advice, advised_backup_pct};
 use crate::config::check::Checker;
 pub use crate::config::cidr::Cidr;
 pub use crate::config::text::{parse_ethernet, parse_hex};
@@ -204,6 +206,20 @@ impl PairConfig {
         self.subnets.iter().find(|subnet| subnet.cidr.contains(address))
     }
 
+    /// Whether an address is in a pool.
+    #[must_use]
+    pub fn is_pooled(&self, address: Ipv4Addr) -> bool {
+        let subnet = self.subnet_of(address);
+        subnet.is_some_and(|subnet| subnet.pools.iter().any(|pool| pool.contains(address)))
+    }
+
+    /// Whether an address is in a pool or reserved.
+    #[must_use]
+    pub fn serves(&self, address: Ipv4Addr) -> bool {
+        let reserved = |subnet: &Subnet| subnet.reservations.contains_key(&address);
+        self.is_pooled(address) || self.subnet_of(address).is_some_and(reserved)
+    }
+
     /// The longest lease that any subnet grants.
     #[must_use]
     pub fn longest_lease(&self) -> Seconds {
@@ -212,12 +228,12 @@ impl PairConfig {
 }
 
 /// SHA-256, in hex, over the part of a manifest that both servers must agree on. Placement,
-/// storage, metadata and what was forced are not in it.
+/// storage, metadata, and what was forced or allowed once are not in it.
 #[must_use]
 pub fn digest(manifest: &PairManifest) -> String {
     let mut spec = serde_json::to_value(&manifest.spec).unwrap_or_default();
     if let Some(spec) = spec.as_object_mut() {
-        for local in ["primary", "secondary", "storage", "link", "forceState"] {
+        for local in ["primary", "secondary", "storage", "link", "forceState", "allowScopeRemoval"] {
             spec.remove(local);
         }
         spec.insert("relationship".to_owned(), relationship(manifest).into());

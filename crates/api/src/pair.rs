@@ -19,7 +19,7 @@ pub use crate::pair::link::{Link, LinkSecurity, LoadBalancing};
 pub use crate::pair::options::{CustomOption, Options};
 pub use crate::pair::policy::{PartnerDownLeaseTime, RiServe, StartupExpiry};
 pub use crate::pair::server::{DeletionPolicy, ExternalServer, PodServer, Server, Storage};
-pub use crate::pair::subnet::{Pool, Reservation, Subnet};
+pub use crate::pair::subnet::{ExpectedClients, Pool, Reservation, Subnet};
 
 /// Group and version of the object.
 pub const API_VERSION: &str = "dhcpfailover.io/v1alpha1";
@@ -200,6 +200,11 @@ pub struct PairSpec {
     #[schemars(length(max = 256))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = ListMerge::Map(vec!["cidr".into()])))]
     pub subnets: Vec<Subnet>,
+    /// Pools in which clients hold leases may be taken out or made smaller. Those clients lose their addresses:
+    /// their renewals are refused, or not answered. Without it such an edit is not accepted and the servers go on as before. Take it
+    /// out again once the edit is in force.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_scope_removal: bool,
     /// Lease length while the partner is known to be down: `Full`, or `Mclt` for leases of the
     /// MCLT that are renewed as often as needed.
     #[serde(default)]

@@ -57,8 +57,16 @@ pub struct PairStatus {
     #[cfg_attr(feature = "crd", schemars(length(max = 10)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["requestId".into()])))]
     pub requests: Vec<RequestStatus>,
+    /// What a person should know of now, the most urgent first; the condition `Alarm` and events say the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 64)))]
+    pub alarms: Vec<Alarm>,
+    /// The `recoverTime` of the last request that was carried out with one and after which its server was in Normal
+    /// again. A later request with the same one counts from its own time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recover_time_consumed: Option<Timestamp>,
     /// Accepted, Available, Ready, PartnersCommunicating, ConfigInSync, StorageHealthy, PartnerDownForced,
-    /// Progressing.
+    /// Progressing, Alarm.
     #[serde(default)]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()])))]
     pub conditions: Vec<Condition>,
@@ -332,6 +340,10 @@ pub struct PoolStatus {
     pub abandoned: u32,
     /// How many free addresses the secondary should hold.
     pub target: u32,
+    /// The share of the secondary that is advised for the `expectedNewClients` of the spec, in percent; over 100 if the
+    /// range is too small for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advised_backup_pct: Option<u32>,
 }
 
 /// State of a server's lease store.

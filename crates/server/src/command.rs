@@ -12,7 +12,7 @@ use leases::lease::Lease;
 use crate::interface::{Answer, Command, CommandId, Event};
 use crate::journal::Document;
 use crate::stop::Stop;
-use crate::{Server, start};
+use crate::{Server, removal, start};
 
 /// Why a command changes nothing.
 #[derive(Debug)]
@@ -102,6 +102,10 @@ impl Server {
         }
         if config.secondary.is_some() != self.config.secondary.is_some() {
             return refused("spec.secondary: adding or removing a server needs a restart of the other");
+        }
+        let new = (&manifest, &config);
+        if let Some(orphans) = removal::orphans(self.table.iter(), &self.config, new, now.wall) {
+            return Err(Refused { class: "scope_removal", message: orphans.to_string() });
         }
         let digest = config::digest(&manifest);
         if manifest != self.manifest {

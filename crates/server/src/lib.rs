@@ -21,6 +21,7 @@ mod offers;
 mod outbox;
 mod picture;
 mod rejected;
+mod removal;
 mod report;
 mod requests;
 mod reset;
@@ -57,6 +58,7 @@ use crate::ledger::Ledger;
 use crate::link::{CLOSED, Links};
 use crate::offers::Offers;
 use crate::outbox::Outbox;
+pub use crate::removal::{Orphans, orphans_at_start};
 pub use crate::start::{StartError, stored_leases, stored_manifest};
 use crate::stop::Stop;
 use crate::sync::Exchange;
@@ -114,6 +116,8 @@ pub struct Server {
     rolled_back: Option<String>,
     /// Since when changes wait for the disk without any becoming durable.
     waiting_since: Option<Mono>,
+    /// People were told that the disk stalls.
+    stall_told: bool,
     /// When this server was called last.
     called_at: Mono,
     /// When it was called again after it had stood still.
@@ -165,6 +169,7 @@ impl Server {
         self.endpoint.tick(context);
         self.settle(now);
         self.tick_links(now);
+        self.tell_stall(now);
         self.tell_requests(now);
         if now.mono >= self.next_upkeep {
             self.next_upkeep = now.mono.plus_millis(upkeep::EVERY_MILLIS);
@@ -368,6 +373,21 @@ impl Server {
         if self.waiting_since.is_none() && self.journal.is_waiting() {
             self.waiting_since = Some(now.mono);
         }
+    }
+
+    /// Says that the disk stalls, and that it goes on.
+    fn tell_stall(&mut self, now: Now) {
+        let stalled = self.is_stalled(now) && self.failure.is_none();
+        if std::mem::replace(&mut self.stall_told, stalled) == stalled {
+            return;
+        }
+        let text = if stalled {
+            "the disk commits nothing for more than 5 s: nobody is answered and the link is closed, so that the partner \
+             serves; look at the volume and the node"
+        } else {
+            "the disk commits again"
+        };
+        self.outbox.event(Event::Notice { class: "store_stalled", text: text.to_owned() });
     }
 
     /// Ceasing to serve acts at once: nobody gets what was promised but not yet said.

@@ -54,8 +54,9 @@ impl Rejected {
         let open = self.by_partner.iter().filter(|(address, _)| !is_settled(**address));
         let sides = open.map(|entry| (true, entry)).chain(self.by_us.iter().map(|entry| (false, entry)));
         for (by_partner, (address, entry)) in sides.filter(|(_, (_, entry))| entry.stands()) {
-            let same =
-                |known: &&mut Rejections| known.by_partner == by_partner && known.reason == entry.reason.as_str();
+            let same = |known: &&mut Rejections| {
+                known.by_partner == by_partner && known.reason == entry.reason.as_str()
+            };
             match list.iter_mut().find(same) {
                 Some(known) => known.count += 1,
                 None => list.push(Rejections {

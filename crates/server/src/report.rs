@@ -48,9 +48,10 @@ impl Server {
             requests: self.ledger.newest_first().into_iter().take(REQUESTS_SHOWN).cloned().collect(),
             config_generation: self.config.generation,
             link_refusal: self.links.refusal.clone().filter(|_| self.endpoint.heard().is_none()),
-            rejections: self.exchange.rejected.list(|address| {
-                self.table.get(address).is_none_or(|lease| lease.sync == Sync::Agreed)
-            }),
+            rejections: self
+                .exchange
+                .rejected
+                .list(|address| self.table.get(address).is_none_or(|lease| lease.sync == Sync::Agreed)),
             store_rolled_back: self.rolled_back.clone(),
             store_stalled: self.is_stalled(now),
             guard_closures: self.links.guard_closures,
@@ -184,6 +185,7 @@ impl Server {
                     parked: parked(&counts),
                     abandoned: counts.of(Status::Abandoned),
                     target: failover::pool::target(free + backup, self.share(pool)),
+                    advised_backup_pct: None,
                 });
             }
         }

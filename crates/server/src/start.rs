@@ -128,6 +128,7 @@ impl Server {
             store_low: false,
             rolled_back: None,
             waiting_since: None,
+            stall_told: false,
             called_at: now.mono,
             stood_still_at: None,
             latest: now.wall,

@@ -45,12 +45,16 @@ impl Problem {
     #[must_use]
     pub fn refused(class: &str, message: &str) -> Self {
         let status = match class {
-            "immutable" | "invalid_request" => StatusCode::UNPROCESSABLE_ENTITY,
+            "immutable" | "scope_removal" | "invalid_request" => StatusCode::UNPROCESSABLE_ENTITY,
             "busy" | "stopping" | "storage_failed" => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::CONFLICT,
         };
         let (path, message) = match message.split_once(": ") {
-            Some((path, rest)) if class == "immutable" && path.starts_with("spec.") => (path, rest),
+            Some((path, rest))
+                if matches!(class, "immutable" | "scope_removal") && path.starts_with("spec.") =>
+            {
+                (path, rest)
+            }
             Some((path, rest)) if class == "invalid_request" && !path.contains(' ') => (path, rest),
             _ => ("", message),
         };

@@ -192,7 +192,7 @@ async fn config(
     match admin.engine.command(Command::Configure(Box::new(pair))).await? {
         Answer::Configured(accepted) => Ok(Json(accepted)),
         Answer::Refused { class, message } => {
-            if class == "immutable" {
+            if matches!(class, "immutable" | "scope_removal") {
                 admin.engine.config_refused(message.clone());
             }
             Err(Problem::refused(class, &message))

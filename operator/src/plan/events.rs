@@ -1,5 +1,6 @@
 //! What users are told in events.
 
+use api::config::FieldError;
 use api::identity::{Role, State};
 use api::pair::DhcpFailoverPair;
 use api::status::{PairStatus, RequestPhase, RequestStatus, ServerReport};
@@ -7,7 +8,9 @@ use kube::runtime::events::EventType;
 use serde::Serialize;
 
 use crate::conditions::{ACCEPTED, holds};
-use crate::plan::status::before;
+use crate::plan::alarms;
+use crate::plan::force::Step;
+use crate::plan::status::{alarms_before, before};
 use crate::plan::token::Grant;
 use crate::seen::Seen;
 
@@ -115,15 +118,35 @@ pub fn request(status: &RequestStatus) -> Notice {
 
 /// What the plan itself has to tell.
 #[must_use]
-pub fn notices(pair: &DhcpFailoverPair, _seen: &Seen, status: &PairStatus, grants: &[Grant]) -> Vec<Notice> {
+pub fn notices(
+    pair: &DhcpFailoverPair,
+    seen: &Seen,
+    status: &PairStatus,
+    grants: &[Grant],
+    step: Option<&Step>,
+) -> Vec<Notice> {
     let mut notices = Vec::new();
     let accepted = status.conditions.iter().find(|condition| condition.kind == ACCEPTED);
     let told = before(pair).conditions.iter().find(|condition| condition.kind == ACCEPTED);
     if let Some(accepted) = accepted
-        && !holds(&status.conditions, ACCEPTED)
         && told.is_none_or(|told| told.message != accepted.message)
     {
-        notices.push(Notice::warning(accepted.reason.clone(), "Refused", accepted.message.clone()));
+        if holds(&status.conditions, ACCEPTED) {
+            notices.extend(api::config::advice(&pair.spec).into_iter().map(advised));
+        } else {
+            notices.push(Notice::warning(accepted.reason.clone(), "Refused", accepted.message.clone()));
+        }
+    }
+    notices.extend(alarms::notices(alarms_before(pair, seen), &status.alarms, seen));
+    if let (Some(Step::Force(request)), Some(asked)) = (step, &pair.spec.force_state)
+        && let Some(time) = asked.recover_time.filter(|_| request.force.recover_time.is_none())
+    {
+        let note = format!(
+            "request {}: recoverTime {time} was used before, and says nothing about what was granted since: the {} waits \
+             from now on",
+            asked.request_id, asked.server
+        );
+        notices.push(Notice::warning("RecoverTimeConsumed", asked.request_id.clone(), note));
     }
     for grant in grants {
         let note = format!(
@@ -133,6 +156,13 @@ pub fn notices(pair: &DhcpFailoverPair, _seen: &Seen, status: &PairStatus, grant
         notices.push(Notice::normal(format!("{}Bootstrap", title(grant.role)), "IssueToken", note));
     }
     notices
+}
+
+/// A setting that is valid and worth a word.
+fn advised(advice: FieldError) -> Notice {
+    // Equal reason and action would make one event of two warnings.
+    let what: String = advice.path.chars().filter(char::is_ascii_alphanumeric).collect();
+    Notice::warning("SpecWarning", what, advice.to_string())
 }
 
 fn trouble(state: State) -> bool {

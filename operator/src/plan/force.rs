@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::names::ByRole;
 use crate::plan::children::pod_of;
-use crate::plan::evidence;
+use crate::plan::{evidence, recover};
 use crate::seen::{Seen, ServerSeen};
 
 /// Requests in status.
@@ -92,7 +92,7 @@ pub fn forcing(pair: &DhcpFailoverPair, seen: &Seen) -> Forcing {
             ..status
         }));
     } else if let Some(force) = asked {
-        next_step(seen, force, &mut forcing);
+        next_step(seen, &recover::without_consumed(pair, force.clone()), &mut forcing);
     }
     if let Some(open) = &forcing.open {
         match forcing.shown.iter_mut().find(|shown| shown.request_id == open.request_id) {

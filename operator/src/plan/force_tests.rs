@@ -84,6 +84,7 @@ fn bereft() -> Seen {
         now: at(110),
         admission: Admission::Accepted(api::status::Ports { link: 1, admin: 2 }),
         servers: ByRole { primary: survivor, secondary: dead },
+        alarms: None,
     }
 }
 

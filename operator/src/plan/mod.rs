@@ -1,12 +1,14 @@
 //! The whole decision about a pair, as a pure function: from the object and what was seen to its
 //! children, to what its servers are told, and to its status.
 
+pub mod alarms;
 pub mod children;
 pub mod events;
 pub mod evidence;
 pub mod force;
 pub mod manifest;
 pub mod pod;
+pub mod recover;
 pub mod rolling;
 pub mod status;
 pub mod token;
@@ -81,7 +83,7 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
         Admission::Accepted(ports) => *ports,
         Admission::Refused(refusal) => {
             let status = status::refused(pair, seen, refusal);
-            let events = events::notices(pair, seen, &status, &[]);
+            let events = events::notices(pair, seen, &status, &[], None);
             return Plan {
                 children: None,
                 pushes: Vec::new(),
@@ -102,7 +104,7 @@ pub fn plan(pair: &DhcpFailoverPair, seen: &Seen, settings: &Settings) -> Plan {
     let grants = token::grants(pair, seen);
     let pushes = pushes(seen, &manifest);
     let status = status::accepted(pair, seen, ports, &digest(&manifest), &roll, &forcing);
-    let events = events::notices(pair, seen, &status, &grants);
+    let events = events::notices(pair, seen, &status, &grants, forcing.step.as_ref());
     let settled = roll == Roll::Done && !holds(&status.conditions, PROGRESSING);
     Plan {
         children: Some(children),

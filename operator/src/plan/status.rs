@@ -1,21 +1,24 @@
 //! The status of a pair: what its servers said, and what follows from it.
 
+use api::config::advised_backup_pct;
 use api::identity::{Role, State};
-use api::pair::DhcpFailoverPair;
+use api::pair::{DhcpFailoverPair, PairSpec};
 use api::status::{
-    Communication, Condition, PairStatus, PartnerDownCause, Ports, RequestPhase, ServerReport, ServerStatus,
-    StoreStatus,
+    Alarm, Communication, Condition, PairStatus, PartnerDownCause, PoolStatus, Ports, RequestPhase,
+    ServerReport, ServerStatus, StoreStatus,
 };
+use jiff::Timestamp;
 
 use crate::conditions::{
-    ACCEPTED, AVAILABLE, CONFIG_IN_SYNC, PARTNER_DOWN_FORCED, PARTNERS_COMMUNICATING, PROGRESSING, READY,
-    STORAGE_HEALTHY, Verdict, reason,
+    ACCEPTED, ALARM, AVAILABLE, CONFIG_IN_SYNC, PARTNER_DOWN_FORCED, PARTNERS_COMMUNICATING, PROGRESSING,
+    READY, STORAGE_HEALTHY, Verdict, reason,
 };
 use crate::names::PairKey;
+use crate::plan::alarms::{self, Situation};
 use crate::plan::children::pod_of;
 use crate::plan::force::Forcing;
-use crate::plan::manifest;
 use crate::plan::rolling::Roll;
+use crate::plan::{manifest, recover};
 use crate::seen::{Freshness, Refusal, Seen, ServerSeen};
 
 /// The status of a pair that may run.
@@ -31,12 +34,10 @@ pub fn accepted(
     let mut status = observed(pair, seen);
     status.ports = Some(ports);
     status.requests.clone_from(&forcing.shown);
+    status.recover_time_consumed = recover::consumed(pair, seen, &forcing.shown);
     let view = View { pair, seen };
     let verdicts = [
-        (
-            ACCEPTED,
-            Verdict::yes(reason::ACCEPTED, "the manifest is valid, and no other pair holds what it claims"),
-        ),
+        (ACCEPTED, Verdict::yes(reason::ACCEPTED, valid(pair))),
         (CONFIG_IN_SYNC, view.config_in_sync(digest)),
         (PROGRESSING, view.progressing(roll)),
         (PARTNER_DOWN_FORCED, view.partner_down(forcing)),
@@ -50,11 +51,18 @@ pub fn refused(pair: &DhcpFailoverPair, seen: &Seen, refusal: &Refusal) -> PairS
     let mut status = observed(pair, seen);
     status.ports = before(pair).ports;
     status.requests.clone_from(&before(pair).requests);
+    status.recover_time_consumed = before(pair).recover_time_consumed;
     let runs = seen.servers.iter().any(|(_, server)| server.set.is_some());
     let goes_on =
         if runs { "; the servers go on with the last accepted spec" } else { "; nothing is started" };
     let view = View { pair, seen };
-    let fixed = [reason::INVALID_SPEC, reason::CONFLICT, reason::INTERFACE_NOT_ALLOWED, reason::NO_PORT_LEFT];
+    let fixed = [
+        reason::INVALID_SPEC,
+        reason::CONFLICT,
+        reason::INTERFACE_NOT_ALLOWED,
+        reason::NO_PORT_LEFT,
+        reason::SCOPE_REMOVAL,
+    ];
     let why = fixed.into_iter().find(|why| *why == refusal.reason).unwrap_or(reason::NOT_ACCEPTED);
     let verdicts = [
         (ACCEPTED, Verdict::no(why, format!("{}{goes_on}", refusal.message))),
@@ -68,6 +76,21 @@ pub fn refused(pair: &DhcpFailoverPair, seen: &Seen, refusal: &Refusal) -> PairS
         ),
     ];
     conclude(status, view, verdicts)
+}
+
+/// That a spec is valid, and what is worth a word all the same.
+fn valid(pair: &DhcpFailoverPair) -> String {
+    let mut message = "the manifest is valid, and no other pair holds what it claims".to_owned();
+    for advice in api::config::advice(&pair.spec) {
+        message.push_str(&format!("; warning: {advice}"));
+    }
+    message
+}
+
+/// The alarms that were told before.
+#[must_use]
+pub fn alarms_before<'a>(pair: &'a DhcpFailoverPair, seen: &'a Seen) -> &'a [Alarm] {
+    seen.alarms.as_deref().unwrap_or(&before(pair).alarms)
 }
 
 /// What status said before.
@@ -85,6 +108,8 @@ pub fn before(pair: &DhcpFailoverPair) -> &PairStatus {
         free_addresses: None,
         ports: None,
         requests: Vec::new(),
+        alarms: Vec::new(),
+        recover_time_consumed: None,
         conditions: Vec::new(),
     };
     pair.status.as_ref().unwrap_or(&NOTHING)
@@ -108,6 +133,10 @@ fn conclude<const N: usize>(
         .chain(rest)
         .map(|(kind, verdict)| verdict.condition(kind, conditions, generation, view.seen.now))
         .collect();
+    status.alarms =
+        alarms::alarms(view.pair, view.seen, alarms_before(view.pair, view.seen), view.out_of_sync(&all));
+    let alarm = alarms::verdict(&status.alarms, !view.reports().is_empty());
+    all.push(alarm.condition(ALARM, conditions, generation, view.seen.now));
     all.sort_by(|one, two| one.kind.cmp(&two.kind));
     status.conditions = all;
     status
@@ -126,15 +155,29 @@ fn observed(pair: &DhcpFailoverPair, seen: &Seen) -> PairStatus {
         observed_time: times().min().flatten(),
         mclt_seconds: informed.map(|report| report.mclt_seconds).or(before.mclt_seconds),
         backup_pct: informed.map(|report| report.backup_pct).or(before.backup_pct),
-        pools: informed.map_or_else(|| before.pools.clone(), |report| report.pools.clone()),
+        pools: informed.map_or_else(|| before.pools.clone(), |report| advised(&pair.spec, &report.pools)),
         active_leases: counts.map(|counts| counts.active).or(before.active_leases),
         free_addresses: counts.map(|counts| counts.free + counts.backup).or(before.free_addresses),
         ports: None,
         requests: Vec::new(),
+        alarms: Vec::new(),
+        recover_time_consumed: None,
         conditions: Vec::new(),
         primary,
         secondary,
     }
+}
+
+/// Pools with the share that is advised for the clients that are expected there.
+fn advised(spec: &PairSpec, pools: &[PoolStatus]) -> Vec<PoolStatus> {
+    let safe_period = spec.safe_period.map(|period| period.seconds);
+    let expected = |pool: &PoolStatus| {
+        let there =
+            spec.subnets.iter().flat_map(|subnet| &subnet.pools).find(|there| there.first == pool.first)?;
+        let clients = there.expected_new_clients.as_ref().filter(|_| spec.secondary.is_some())?;
+        advised_backup_pct(clients, safe_period, pool.free + pool.backup)
+    };
+    pools.iter().map(|pool| PoolStatus { advised_backup_pct: expected(pool), ..pool.clone() }).collect()
 }
 
 /// The report of the server that knows most: one that serves before one that recovers, then the one
@@ -287,11 +330,16 @@ impl View<'_> {
     fn storage(&self) -> Verdict {
         let mut failed = Vec::new();
         let mut corrupt = false;
+        let mut stalled = false;
         for (role, server) in self.own() {
             if let Some(report) = server.live() {
                 if report.store == StoreStatus::Corrupt {
                     corrupt = true;
                     failed.push(format!("the store of the {role} cannot be read"));
+                }
+                if report.store_stalled {
+                    stalled = true;
+                    failed.push(format!("the disk of the {role} commits nothing"));
                 }
                 for error in
                     [&report.server.storage_error, &report.server.storage_warning].into_iter().flatten()
@@ -308,6 +356,7 @@ impl View<'_> {
         }
         match (corrupt, failed.is_empty(), self.reports().is_empty()) {
             (true, _, _) => Verdict::no(reason::STORE_CORRUPT, failed.join("; ")),
+            (_, false, _) if stalled => Verdict::no(reason::STORE_STALLED, failed.join("; ")),
             (_, false, _) => Verdict::no(reason::STORE_FAILED, failed.join("; ")),
             (_, _, true) => Verdict::unknown(reason::NOT_OBSERVED, "no server answers the operator"),
             _ => Verdict::yes(reason::STORES_OPEN, "every store takes changes"),
@@ -361,10 +410,23 @@ impl View<'_> {
         }
     }
 
+    /// Since when, and why, servers work with another configuration than the present one.
+    fn out_of_sync<'c>(&self, conditions: &'c [Condition]) -> Option<(Timestamp, &'c str)> {
+        let is = |condition: &&Condition| {
+            condition.kind == CONFIG_IN_SYNC
+                && [reason::REFUSED, reason::PUSHING].contains(&condition.reason.as_str())
+        };
+        let found = conditions.iter().find(is)?;
+        Some((found.last_transition_time, &found.message))
+    }
+
     fn config_in_sync(&self, digest: &str) -> Verdict {
         let mut refused = Vec::new();
         let mut behind = Vec::new();
+        let mut mismatch = Vec::new();
         for (role, report) in self.reports() {
+            let (spec, now) = (&self.pair.spec, self.seen.now);
+            mismatch.extend(alarms::config_mismatch(&Situation { role, report, spec, now, stands: false }));
             if let Some(error) = &report.server.config_error {
                 refused.push(format!("the {role} goes on with its last good configuration: {error}"));
             } else if report.server.config_digest.as_deref() != Some(digest) {
@@ -376,6 +438,8 @@ impl View<'_> {
             Verdict::no(reason::REFUSED, refused.join("; "))
         } else if !behind.is_empty() {
             Verdict::no(reason::PUSHING, format!("the {} has not acknowledged it yet", join(&behind)))
+        } else if !mismatch.is_empty() {
+            Verdict::no(reason::CONFIG_MISMATCH, mismatch.join("; "))
         } else if !silent.is_empty() {
             Verdict::unknown(reason::NOT_OBSERVED, format!("no answer from the {}", join(&silent)))
         } else {
@@ -477,6 +541,7 @@ fn quiet(status: &PairStatus) -> serde_json::Value {
     status.free_addresses = None;
     for pool in &mut status.pools {
         (pool.free, pool.backup, pool.active, pool.parked, pool.abandoned, pool.target) = (0, 0, 0, 0, 0, 0);
+        pool.advised_backup_pct = None;
     }
     for server in [&mut status.primary, &mut status.secondary].into_iter().flatten() {
         server.observed_time = None;

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::*;
-use crate::conditions::{ACCEPTED, AVAILABLE, CONFIG_IN_SYNC, PROGRESSING, READY, STORAGE_HEALTHY};
+use crate::conditions::{ACCEPTED, ALARM, AVAILABLE, CONFIG_IN_SYNC, PROGRESSING, READY, STORAGE_HEALTHY};
 use crate::testing::settings;
 
 #[derive(Deserialize)]
@@ -512,4 +512,84 @@ fn a_bad_edit_leaves_running_servers_alone_and_watched() {
     assert!(plan.children.is_none() && plan.pushes.is_empty() && plan.roll == Roll::Done);
     assert_eq!(says(&plan, READY), is("True", "Normal"));
     assert!(condition(&plan, ACCEPTED).message.ends_with("the servers go on with the last accepted spec"));
+}
+
+#[test]
+fn a_setting_that_costs_something_is_accepted_with_a_warning_that_is_told_once() {
+    let mut fixture = fixture("normal");
+    fixture.pair.spec.mclt_seconds = 60;
+    let plan = made(&fixture);
+    assert_eq!(says(&plan, ACCEPTED), is("True", "Accepted"));
+    assert!(condition(&plan, ACCEPTED).message.contains("; warning: spec.mcltSeconds: 60 is short"));
+    let warnings = |plan: &Plan| plan.events.iter().filter(|event| event.reason == "SpecWarning").count();
+    assert_eq!(warnings(&plan), 1);
+    fixture.pair.status = Some(plan.status);
+    assert_eq!(warnings(&made(&fixture)), 0);
+}
+
+#[test]
+fn servers_that_disagree_about_pools_are_told_by_condition_and_alarm() {
+    let mut fixture = fixture("normal");
+    let report = fixture.seen.servers.secondary.heard.report.as_mut().expect("a report");
+    report.rejections = vec![api::status::Rejections {
+        by_partner: true,
+        reason: "IllegalIpAddress".into(),
+        count: 1,
+        address: [10, 77, 0, 150].into(),
+    }];
+    let plan = made(&fixture);
+    assert_eq!(says(&plan, CONFIG_IN_SYNC), is("False", "ConfigMismatch"));
+    assert_eq!(says(&plan, ALARM), is("True", "ConfigMismatch"));
+    assert_eq!(
+        condition(&plan, CONFIG_IN_SYNC).message,
+        "the primary rejects updates of the secondary, such as that of 10.77.0.150: IllegalIpAddress; make pools and \
+         reservations of both equal"
+    );
+    assert_eq!(plan.events.iter().filter(|event| event.reason == "ConfigMismatch").count(), 1);
+    // The cache does not have what was written yet: what this operator told last counts.
+    fixture.seen.alarms = Some(plan.status.alarms.clone());
+    assert_eq!(made(&fixture).events, []);
+    fixture.seen.alarms = None;
+    fixture.pair.status = Some(plan.status);
+    assert_eq!(made(&fixture).events, []);
+}
+
+#[test]
+fn a_disk_that_hangs_is_told_by_condition_and_alarm() {
+    let mut fixture = fixture("normal");
+    fixture.seen.servers.primary.heard.report.as_mut().expect("a report").store_stalled = true;
+    let plan = made(&fixture);
+    assert_eq!(says(&plan, STORAGE_HEALTHY), is("False", "StoreStalled"));
+    assert_eq!(says(&plan, ALARM), is("True", "StoreStalled"));
+}
+
+#[test]
+fn a_share_is_advised_for_the_clients_that_are_expected() {
+    let mut fixture = fixture("normal");
+    assert_eq!(made(&fixture).status.pools[0].advised_backup_pct, None);
+    fixture.pair.spec.subnets[0].pools[0].expected_new_clients =
+        Some(api::pair::ExpectedClients { per_hour_day: 3, per_hour_night: 1, per_hour: 0 });
+    let plan = made(&fixture);
+    // 12 of the 93 that are available now.
+    assert_eq!(plan.status.pools[0].advised_backup_pct, Some(13));
+    assert!(condition(&plan, ACCEPTED).message.contains("12 % or more is advised"), "of all 100");
+}
+
+#[test]
+fn a_recover_time_that_was_used_up_counts_from_now_and_draws_a_warning() {
+    let mut fixture = fixture("normal");
+    let force = serde_json::json!({"requestId": "again", "server": "primary", "state": "Recover",
+        "recoverTime": "2026-11-23T06:00:00Z"});
+    fixture.pair.spec.force_state = Some(serde_json::from_value(force).expect("a request"));
+    fixture.seen.servers.primary.ledger = Some(Vec::new());
+    let time = |plan: &Plan| match &plan.forcing.step {
+        Some(force::Step::Force(request)) => request.force.recover_time,
+        other => panic!("{other:?}"),
+    };
+    let asked: jiff::Timestamp = "2026-11-23T06:00:00Z".parse().expect("a time");
+    assert_eq!(time(&made(&fixture)), Some(asked));
+    fixture.pair.status = Some(PairStatus { recover_time_consumed: Some(asked), ..made(&fixture).status });
+    let plan = made(&fixture);
+    assert_eq!(time(&plan), None);
+    assert_eq!(plan.events.iter().filter(|event| event.reason == "RecoverTimeConsumed").count(), 1);
 }

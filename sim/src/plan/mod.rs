@@ -257,6 +257,7 @@ impl Plan {
                 "primary": { "pod": { "interface": "eth0", "address": "10.0.0.1" } },
                 "secondary": { "pod": { "interface": "eth0", "address": "10.0.0.2" } },
                 "subnets": [subnet(0), subnet(1)],
+                "allowScopeRemoval": true,
             },
         });
         let manifest: PairManifest = serde_json::from_value(manifest).expect("the plan's manifest parses");

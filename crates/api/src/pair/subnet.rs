@@ -85,6 +85,28 @@ pub struct Pool {
     /// never taken over.
     #[serde(default)]
     pub dynamic_bootp: bool,
+    /// Clients that are expected to come anew. A `backupPct` that is too small for them draws a warning, and status
+    /// says which one is advised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_new_clients: Option<ExpectedClients>,
+}
+
+/// Clients that come anew to a range: how many addresses the secondary needs until somebody reacts to a lost primary.
+#[derive(Clone, Debug, Eq, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpectedClients {
+    /// In an hour of the day, when somebody reacts within 2 hours.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub per_hour_day: u32,
+    /// In an hour of the night, when that takes up to 12 hours.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub per_hour_night: u32,
+    /// In an hour on average: counts for as long as the safe period lasts, if there is one.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub per_hour: u32,
 }
 
 /// An address that belongs to one client: exactly one of `hardwareAddress` and `clientId`.

@@ -1270,7 +1270,9 @@ fn rb_1_and_t12_a_restored_volume_is_found_because_it_is_announced_as_loaded() {
     assert_eq!(endpoint.record().state, REC);
     assert_eq!(endpoint.record().stamp.epoch, 8);
     assert!(endpoint.record().data_lost);
-    assert!(std::iter::from_fn(|| endpoint.poll_action()).any(|action| matches!(action, Action::Behind { .. })));
+    assert!(
+        std::iter::from_fn(|| endpoint.poll_action()).any(|action| matches!(action, Action::Behind { .. }))
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[path = "../common/dhcp.rs"]
 mod dhcp;
 mod pair;
+mod removal;
 mod skew;
 
 use api::force::{Evidence, Fence};

@@ -26,8 +26,7 @@ fn what_the_partner_rejects_is_told_until_it_takes_it() {
     bench.on_update = OnUpdate::Reject(RejectReason::IllegalIpAddress);
     let (address, _) = bench.lease(1).expect("a lease");
     bench.run(Seconds(2));
-    let told =
-        Rejections { by_partner: true, reason: "IllegalIpAddress".to_owned(), count: 1, address };
+    let told = Rejections { by_partner: true, reason: "IllegalIpAddress".to_owned(), count: 1, address };
     assert_eq!(rejections(&bench), std::slice::from_ref(&told));
     // Told again after five minutes, and rejected again: no moment without it.
     for _ in 0..310 {
@@ -57,12 +56,8 @@ fn what_the_partner_says_of_a_pool_that_is_not_here_is_told_until_the_next_norma
         request_options: None,
         reply_options: None,
     }]));
-    let told = Rejections {
-        by_partner: false,
-        reason: "IllegalIpAddress".to_owned(),
-        count: 1,
-        address: elsewhere,
-    };
+    let told =
+        Rejections { by_partner: false, reason: "IllegalIpAddress".to_owned(), count: 1, address: elsewhere };
     assert_eq!(rejections(&bench), [told]);
     bench.hang_up();
     bench.run(Seconds(1));
