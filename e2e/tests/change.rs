@@ -180,6 +180,10 @@ fn an_upgrade_during_partner_down_waits_until_the_survivor_is_not_alone() {
         let force = json!({"requestId": "dead", "server": "primary", "state": "PartnerDown", "deadServer": "secondary"});
         pair.force(force)?;
         pair.until_phase("dead", "Granted", 30)?;
+        wait_until("an alarm says that the primary serves alone", 20, || {
+            let alarm = pair.condition("Alarm")?;
+            ensure(alarm.starts_with("True") && alarm.contains("the primary serves alone"), || alarm.clone())
+        })?;
         server_image(Some("next"))?;
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(15) {
@@ -196,6 +200,10 @@ fn an_upgrade_during_partner_down_waits_until_the_survivor_is_not_alone() {
         let renewed = daemon.renew(20)?;
         story.saw(format!("both have the new image; the phone renewed {renewed}"));
         ensure(renewed.address == lease.address, || format!("the phone had {}", lease.address))?;
+        wait_until("no alarm is left", 40, || {
+            let alarm = pair.condition("Alarm")?;
+            ensure(alarm.starts_with("False: NoAlarm"), || alarm.clone())
+        })?;
         story.same_leases(&pair)
     });
 }
