@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 
 use crate::log::{Disk, DiskError, DiskErrorKind};
 
+mod ledger;
+
+pub use ledger::Ledger;
+
 /// A small generator of numbers (SplitMix64). The same seed gives the same numbers.
 #[derive(Clone, Debug)]
 pub struct Generator(u64);

@@ -1,10 +1,8 @@
 //! A log under test, what was promised about it, and the check of what a reopened one says.
 
-use std::collections::BTreeMap;
-
-use api::identity::{Lsn, StoreStamp};
-use leases::log::testing::{Generator, SimDisk};
-use leases::log::{Batch, Disk, Entry, Log, OpenError, Opened, Options, StoreError, StoreId};
+use api::identity::Lsn;
+use leases::log::testing::{Generator, Ledger, SimDisk};
+use leases::log::{Batch, Disk, Entry, Log, OpenError, Options, StoreError, StoreId};
 
 /// Small enough for many segments.
 pub(crate) const OPTIONS: Options = Options { segment_bytes: 2500, reserve_bytes: 1500 };
@@ -41,12 +39,8 @@ pub(crate) enum Step {
 #[derive(Clone)]
 pub(crate) struct World<D = SimDisk> {
     pub(crate) disk: D,
-    /// Every batch whose append was begun and which may still be on the disk.
-    pub(crate) history: Vec<Batch>,
-    /// What was reported durable.
-    pub(crate) reported: Lsn,
     pub(crate) generator: Generator,
-    epoch: u64,
+    ledger: Ledger,
 }
 
 /// Why a life ended.
@@ -60,7 +54,7 @@ pub(crate) enum End {
 
 impl<D: Disk + Clone> World<D> {
     pub(crate) fn new(disk: D, seed: u64) -> Self {
-        Self { disk, history: Vec::new(), reported: Lsn::ZERO, generator: Generator::new(seed), epoch: 0 }
+        Self { disk, generator: Generator::new(seed), ledger: Ledger::default() }
     }
 
     /// Opens the log, checks it, and takes the steps.
@@ -77,7 +71,7 @@ impl<D: Disk + Clone> World<D> {
 
     fn live_once(&mut self, disk: &mut D, steps: &[Step]) -> Result<(), End> {
         let (mut log, opened) = match Log::open(&mut *disk, OPTIONS) {
-            Err(OpenError::Empty) if self.reported == Lsn::ZERO => {
+            Err(OpenError::Empty) if self.ledger.reported() == Lsn::ZERO => {
                 let log =
                     Log::create(&mut *disk, STORE, OPTIONS).map_err(|error| broken_unless_disk(&error))?;
                 (log, None)
@@ -86,105 +80,42 @@ impl<D: Disk + Clone> World<D> {
             Ok((log, opened)) => (log, Some(opened)),
         };
         match opened {
-            Some(opened) => self.check(&opened)?,
-            None => self.history.clear(),
+            Some(opened) => self.ledger.reopened(&opened),
+            None => self.ledger.begun(),
         }
-        self.epoch += 1;
+        .map_err(End::Broken)?;
         for step in steps {
             match *step {
                 Step::Append { keys, bytes } => {
-                    let batch = self.next_batch(keys, bytes);
-                    self.history.push(batch.clone());
-                    log.append(&batch).map_err(|error| self.poisoned(&mut log, &error))?;
+                    let batch = self.ledger.next_batch(keys, bytes, &mut self.generator);
+                    log.append(&batch).map_err(|error| poisoned(&mut log, &error))?;
                 }
                 Step::Sync => {
-                    let synced = log.sync().map_err(|error| self.poisoned(&mut log, &error))?;
-                    if synced != log.last() || synced < self.reported {
-                        return Err(End::Broken(format!("sync reported {synced}")));
-                    }
-                    self.reported = synced;
+                    let synced = log.sync().map_err(|error| poisoned(&mut log, &error))?;
+                    self.ledger.synced(synced, log.last()).map_err(End::Broken)?;
                 }
                 Step::Restart { close: false } => return Ok(()),
                 Step::Restart { close: true } => {
                     let last = log.last();
                     log.close().map_err(|_| End::Failed)?;
-                    self.reported = last;
-                    return Ok(());
+                    return self.ledger.synced(last, last).map_err(End::Broken);
                 }
             }
         }
         Ok(())
     }
-
-    /// After a failure the log must take nothing more.
-    fn poisoned<L: Disk>(&self, log: &mut Log<L>, error: &StoreError) -> End {
-        let next = batch(log.last(), b"after the failure");
-        if !matches!(error, StoreError::Disk(_)) {
-            return End::Broken(format!("a good batch was refused: {error}"));
-        }
-        if log.sync() != Err(StoreError::Poisoned) || log.append(&next) != Err(StoreError::Poisoned) {
-            return End::Broken("the log went on after a failure".to_owned());
-        }
-        End::Failed
-    }
-
-    /// What was opened must be whole batches of the history, and all that was promised.
-    fn check(&mut self, opened: &Opened) -> Result<(), End> {
-        let StoreStamp { epoch, lsn } = opened.loaded;
-        let kept = self.history.iter().take_while(|batch| batch.last <= lsn).count();
-        let last = self.history[..kept].last().map_or((0, Lsn::ZERO), |batch| (batch.epoch, batch.last));
-        if (epoch, lsn) != last {
-            return Err(End::Broken(format!("loaded ({epoch}, {lsn}) where batches end at {last:?}")));
-        }
-        if lsn < self.reported {
-            return Err(End::Broken(format!("loaded {lsn} after {} was reported", self.reported)));
-        }
-        self.history.truncate(kept);
-        let all: Vec<&Entry> = self.history.iter().flat_map(|batch| &batch.entries).collect();
-        if !all.ends_with(&opened.entries.iter().collect::<Vec<_>>()) {
-            return Err(End::Broken("entries are not those of the last batches".to_owned()));
-        }
-        if fold(&opened.entries) != fold(all) {
-            return Err(End::Broken("a live record is gone".to_owned()));
-        }
-        // Whoever opened the log tells others what it found.
-        self.reported = lsn;
-        Ok(())
-    }
-
-    /// A batch for some keys, with a true floor or none.
-    fn next_batch(&mut self, keys: usize, bytes: usize) -> Batch {
-        let first = self.history.last().map_or(Lsn(1), |batch| batch.last.next());
-        let last = Lsn(first.0 + self.generator.below(3));
-        let start = self.generator.below(KEYS as u64) as usize;
-        let entries = (start..start + keys).map(|key| {
-            let mut body = vec![(key % KEYS) as u8];
-            body.extend((1..bytes).map(|_| self.generator.next() as u8));
-            Entry { kind: 1, body }
-        });
-        let entries: Vec<Entry> = entries.collect();
-        let mut batch = Batch { epoch: self.epoch, first, last, entries, floor: Lsn::ZERO };
-        if self.generator.below(3) > 0 {
-            batch.floor = floor(self.history.iter().chain([&batch]));
-        }
-        batch
-    }
 }
 
-/// The first change that every key was logged at or after; zero if one never was.
-fn floor<'a>(history: impl Iterator<Item = &'a Batch>) -> Lsn {
-    let mut logged = [Lsn::ZERO; KEYS];
-    for batch in history {
-        for entry in &batch.entries {
-            logged[usize::from(entry.body[0])] = batch.first;
-        }
+/// After a failure the log must take nothing more.
+fn poisoned<L: Disk>(log: &mut Log<L>, error: &StoreError) -> End {
+    let next = batch(log.last(), b"after the failure");
+    if !matches!(error, StoreError::Disk(_)) {
+        return End::Broken(format!("a good batch was refused: {error}"));
     }
-    logged.into_iter().min().unwrap_or_default()
-}
-
-/// The last value of each key.
-fn fold<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> BTreeMap<u8, &'a [u8]> {
-    entries.into_iter().map(|entry| (entry.body[0], &entry.body[..])).collect()
+    if log.sync() != Err(StoreError::Poisoned) || log.append(&next) != Err(StoreError::Poisoned) {
+        return End::Broken("the log went on after a failure".to_owned());
+    }
+    End::Failed
 }
 
 fn broken_unless_disk(error: &OpenError) -> End {
@@ -193,5 +124,3 @@ fn broken_unless_disk(error: &OpenError) -> End {
         other => End::Broken(format!("{other}")),
     }
 }
-
-const KEYS: usize = 4;
