@@ -3,7 +3,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use leases::log::{Entry, Log, OpenError, Opened, Options, StoreId};
@@ -109,7 +109,10 @@ impl DataDir {
             .open(&file)
             .map_err(|source| io_error("opening", &file, source))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => {
+                sync_names(path).map_err(|source| io_error("syncing", path, source))?;
+                Ok(Self { path: path.to_owned(), _lock: lock })
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked { path: path.to_owned() }),
             Err(error) => Err(io_error("locking", &file, error.into())),
         }
@@ -147,7 +150,12 @@ impl DataDir {
 
     /// Opens the log, or begins one.
     pub fn open_log(&self) -> Result<(Log<FileDisk>, Opened), Error> {
-        let opened = self.open_or_begin()?;
+        self.open_log_with(Options::default())
+    }
+
+    /// The same, with other sizes.
+    pub fn open_log_with(&self, options: Options) -> Result<(Log<FileDisk>, Opened), Error> {
+        let opened = self.open_or_begin(options)?;
         let begun = self.path.join(BEGUN);
         if !begun.exists() {
             // After the log: a process that dies in between has begun nothing. A full volume is no reason to serve nobody.
@@ -158,14 +166,13 @@ impl DataDir {
         Ok(opened)
     }
 
-    fn open_or_begin(&self) -> Result<(Log<FileDisk>, Opened), Error> {
+    fn open_or_begin(&self, options: Options) -> Result<(Log<FileDisk>, Opened), Error> {
         let (path, disk) = self.disk()?;
-        match Log::open(disk, Options::default()) {
+        match Log::open(disk, options) {
             Err(OpenError::Empty) => {
                 let (_, disk) = self.disk()?;
                 let id = StoreId(random().map_err(|source| io_error("reading", Path::new(RANDOM), source))?);
-                let log =
-                    Log::create(disk, id, Options::default()).map_err(|source| open_error(&path, source))?;
+                let log = Log::create(disk, id, options).map_err(|source| open_error(&path, source))?;
                 let opened = Opened {
                     store_id: id,
                     loaded: Default::default(),
@@ -231,6 +238,24 @@ pub fn write_durably(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let directory =
         path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(directory)?.sync_all()
+}
+
+/// Syncs a directory and those above it on the same volume. What a process made that was killed before its sync is
+/// found by the next one, and counts from then on.
+fn sync_names(path: &Path) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    let volume = path.metadata()?.dev();
+    for directory in path.ancestors() {
+        if directory.metadata()?.dev() != volume {
+            break;
+        }
+        match File::open(directory).and_then(|opened| opened.sync_all()) {
+            // Nothing of ours is made where we may not even look.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && directory != path => break,
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 fn random() -> io::Result<[u8; 16]> {
