@@ -12,7 +12,9 @@ use dhcp_pod::store::{DataDir, FileDisk};
 use leases::log::{Batch, Entry, Log, Options, StoreId};
 
 const DIRECTORY: &str = "DHCP_POD_KILL_TEST";
-const ROUNDS: u64 = 40;
+const ROUNDS: u64 = 300;
+/// Batches that must still be there; older segments go, so that kills also hit their removal.
+const KEPT: u64 = 100;
 /// Small segments, so that kills also hit the moments around a new one.
 const OPTIONS: Options = Options { segment_bytes: 64 << 10, reserve_bytes: 0 };
 
@@ -27,7 +29,13 @@ fn batch(number: u64) -> Batch {
             Entry { kind: 200, body }
         })
         .collect();
-    Batch { epoch: 1, first: Lsn(number), last: Lsn(number), entries, floor: Lsn::ZERO }
+    Batch {
+        epoch: 1,
+        first: Lsn(number),
+        last: Lsn(number),
+        entries,
+        floor: Lsn(number.saturating_sub(KEPT)),
+    }
 }
 
 /// Not a test of its own: what the killed process does. It writes for ever, and says after each sync how far
@@ -107,7 +115,12 @@ fn verify(directory: &Path, promised: u64) {
     let disk = FileDisk::open(&directory.join("files")).expect("open");
     let (_, opened) = Log::open(disk, OPTIONS).expect("reopens");
     assert!(opened.loaded.lsn.0 >= promised, "{} was promised, {} is there", promised, opened.loaded.lsn);
-    let expected: Vec<Entry> = (1..=opened.loaded.lsn.0).flat_map(|number| batch(number).entries).collect();
-    assert!(opened.entries == expected, "every batch is there whole, once and in order");
-    eprintln!("{ROUNDS} kills, {promised} batches promised, {} found", opened.loaded.lsn);
+    let last = opened.loaded.lsn.0;
+    let expected: Vec<Entry> = (1..=last).flat_map(|number| batch(number).entries).collect();
+    let kept: usize =
+        (last.saturating_sub(KEPT).max(1)..=last).map(|number| batch(number).entries.len()).sum();
+    assert!(expected.ends_with(&opened.entries), "every batch is there whole, once and in order");
+    assert!(opened.entries.len() >= kept, "nothing that is needed has gone with an old segment");
+    assert!(opened.entries.len() < expected.len(), "kills were to hit the removal of segments, too");
+    eprintln!("{ROUNDS} kills, {promised} batches promised, {last} found");
 }
