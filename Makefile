@@ -2,7 +2,7 @@
 SHELL := bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-down test unit lint generated sim search holes mutants images e2e interop bench
+.PHONY: help demo demo-down test unit disk lint generated sim search holes mutants images e2e interop bench
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -18,7 +18,10 @@ test: ## everything that CI runs
 
 unit: ## tests of the crates, without network or cluster
 	source e2e/lib.sh
-	cargo test --quiet --locked --workspace --exclude e2e --exclude interop
+	cargo test --quiet --locked --workspace --exclude e2e --exclude interop --exclude powercut
+
+disk: ## the lease store on a file system whose power is cut; needs root and /dev/fuse
+	e2e/disk/run
 
 lint: ## format, clippy, docs, shell
 	source e2e/lib.sh
