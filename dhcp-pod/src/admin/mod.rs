@@ -3,6 +3,7 @@
 //! On the unix socket and on a loopback address it is plain HTTP, and the caller counts as a human;
 //! everywhere else the caller proves by certificate that it is the pair's operator.
 
+pub mod body;
 mod force;
 mod listener;
 mod problem;

@@ -1,10 +1,9 @@
 //! The routes.
 
 use std::convert::Infallible;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use api::status::{BootstrapToken, ConfigAccepted, ServerReport};
+use api::status::{ConfigAccepted, ServerReport};
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
@@ -18,7 +17,7 @@ use serde::Deserialize;
 use server::{Answer, Caller, Command};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Admin, Problem, force, watch};
+use super::{Admin, Problem, body, force, watch};
 use crate::manifest;
 
 /// Until an answer begins. A commit on a slow disk is part of it.
@@ -34,7 +33,7 @@ pub(super) fn router(admin: Admin, caller: Caller) -> Router {
         .route("/v1/fence", put(force::fence))
         .route("/v1/highest", put(force::highest))
         .route("/v1/leases/{address}/reset", post(reset))
-        .layer(DefaultBodyLimit::max(force::BYTES_MAX));
+        .layer(DefaultBodyLimit::max(body::BYTES_MAX));
     Router::new()
         .merge(commands)
         .route("/livez", get(livez))
@@ -143,26 +142,13 @@ async fn leases(State(admin): State<Admin>) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(rest)).into_response())
 }
 
-/// What a caller may say of a binding that is to end.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Reset {
-    /// The caller vouches that no client uses the address.
-    #[serde(default)]
-    unused: bool,
-}
-
 async fn reset(
     State(admin): State<Admin>,
     Path(address): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    sent: Result<Bytes, BytesRejection>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let bad = |message: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, message);
-    let address: Ipv4Addr = address.parse().map_err(|_| bad(format!("`{address}` is no IPv4 address")))?;
-    let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
-    let Reset { unused } = serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?;
-    match admin.engine.command(Command::Reset { address, unused }).await? {
+    let command = body::reset(&address, &received(sent)?)?;
+    match admin.engine.command(command).await? {
         Answer::Reset(address) => Ok(Json(serde_json::json!({ "address": address }))),
         Answer::Refused { class, message } => Err(Problem::refused(class, &message)),
         other => Err(unexpected(&other)),
@@ -184,11 +170,11 @@ async fn trace(State(admin): State<Admin>) -> Response {
 
 async fn config(
     State(admin): State<Admin>,
-    body: Result<Bytes, BytesRejection>,
+    sent: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ConfigAccepted>, Problem> {
-    let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    manifest::warn_of_unknown_fields("a pushed configuration", &body);
-    let pair = manifest::parse(&body).inspect_err(|error| admin.engine.config_refused(error.to_string()))?;
+    let sent = received(sent)?;
+    manifest::warn_of_unknown_fields("a pushed configuration", &sent);
+    let pair = manifest::parse(&sent).inspect_err(|error| admin.engine.config_refused(error.to_string()))?;
     match admin.engine.command(Command::Configure(Box::new(pair))).await? {
         Answer::Configured(accepted) => Ok(Json(accepted)),
         Answer::Refused { class, message } => {
@@ -203,17 +189,18 @@ async fn config(
 
 async fn bootstrap_token(
     State(admin): State<Admin>,
-    body: Result<Bytes, BytesRejection>,
+    sent: Result<Bytes, BytesRejection>,
 ) -> Result<Json<serde_json::Value>, Problem> {
-    let body = body.map_err(|error| Problem::new(error.status(), error.body_text()))?;
-    let token: BootstrapToken = serde_json::from_slice(&body).map_err(|error| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, format!("no bootstrap token: {error}"))
-    })?;
-    match admin.engine.command(Command::Bootstrap(token)).await? {
+    let command = body::bootstrap_token(&received(sent)?)?;
+    match admin.engine.command(command).await? {
         Answer::Bootstrapped => Ok(Json(serde_json::json!({}))),
         Answer::Refused { class, message } => Err(Problem::refused(class, &message)),
         other => Err(unexpected(&other)),
     }
+}
+
+pub(super) fn received(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Problem> {
+    body.map_err(|error| Problem::new(error.status(), error.body_text()))
 }
 
 pub(super) fn unexpected(answer: &Answer) -> Problem {

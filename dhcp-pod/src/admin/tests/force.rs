@@ -145,7 +145,7 @@ async fn what_cannot_be_meant_is_named_by_its_path_and_reaches_nobody() {
         let (code, answer) = ask(&admin, Method::POST, "/v1/force", body).await;
         assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {answer}");
     }
-    let long = format!("{{\"reason\":\"{}\"}}", "x".repeat(crate::admin::force::BYTES_MAX));
+    let long = format!("{{\"reason\":\"{}\"}}", "x".repeat(crate::admin::body::BYTES_MAX));
     assert_eq!(ask(&admin, Method::POST, "/v1/force", &long).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let Desk { mut requests, .. } = desk;
     assert!(requests.try_recv().is_err(), "nothing reached the core");
