@@ -41,7 +41,9 @@ pub(super) fn scan<D: Disk>(disk: &mut D, each: &mut dyn FnMut(u8, &[u8])) -> Re
         return Err(OpenError::Empty);
     };
     let mut reading = None;
-    for (sequence, expected) in sequences.into_iter().zip(oldest..) {
+    for (sequence, index) in sequences.into_iter().zip(0..) {
+        // They rise, so this is at most the sequence number itself.
+        let expected = oldest + index;
         if sequence != expected {
             return Err(corrupt(segment::name(expected), 0, "segment is missing"));
         }
@@ -215,6 +217,14 @@ mod tests {
         assert_eq!(offset_of_corruption(&good, Lsn(2)), Some(129));
         let mark = Batch { last: Lsn(1), ..good };
         assert_eq!(offset_of_corruption(&mark, Lsn(1)), None);
+    }
+
+    #[test]
+    fn a_segment_with_the_highest_number_of_all_lacks_those_before_it() {
+        let mut disk = SimDisk::new();
+        disk.plant(&segment::name(u64::MAX), b"no header");
+        let what = "segments before this one are missing";
+        assert_eq!(scan(&mut disk, &mut |_, _| ()).err(), Some(corrupt(segment::name(u64::MAX), 0, what)));
     }
 
     #[test]
