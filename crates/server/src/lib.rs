@@ -182,7 +182,9 @@ impl Server {
     /// When to call [`Server::tick`] at the latest; it may be called at any other time too.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let link = self.links.next_deadline(self.may_link());
+        // While the disk stands still no link is kept or sought; what it commits ends that, and no time does.
+        let stalled = self.is_stalled_at(self.called_at);
+        let link = if stalled { None } else { self.links.next_deadline(self.may_link()) };
         let stop = self.next_stop_look();
         [Some(self.next_upkeep), self.endpoint.next_deadline(), link, stop].into_iter().flatten().min()
     }
@@ -223,7 +225,8 @@ impl Server {
         self.counters.add("replies_dropped", "storage_failed", dropped as u64);
         self.outbox.event(Event::StorageFailed { why: error.clone() });
         self.links.close_all(&mut self.outbox);
-        self.outbox.refuse_all("storage_failed", &error);
+        self.outbox.store_failed(&error);
+        self.refuse_stop(&error);
         self.failure = Some(error);
     }
 

@@ -510,7 +510,11 @@ impl Server {
 
     /// Whether the disk has committed nothing for so long that the partner should take over.
     pub(crate) fn is_stalled(&self, now: Now) -> bool {
-        self.waiting_since.is_some_and(|since| now.mono.millis_since(since) >= crate::STALL_MILLIS)
+        self.is_stalled_at(now.mono)
+    }
+
+    pub(crate) fn is_stalled_at(&self, time: Mono) -> bool {
+        self.waiting_since.is_some_and(|since| time.millis_since(since) >= crate::STALL_MILLIS)
     }
 }
 

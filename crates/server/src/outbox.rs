@@ -15,6 +15,8 @@ pub(crate) struct Outbox {
     events: VecDeque<Event>,
     answers: VecDeque<(Lsn, CommandId, Answer)>,
     durable: Lsn,
+    /// Why nothing becomes durable any more.
+    failure: Option<String>,
 }
 
 impl Outbox {
@@ -29,9 +31,10 @@ impl Outbox {
         self.events.push_back(event);
     }
 
-    /// Queues an answer that may be given once `after` is durable.
+    /// Queues an answer that may be given once `after` is durable; a refusal instead if it never will be.
     pub(crate) fn answer(&mut self, after: Lsn, id: CommandId, answer: Answer) {
         self.answers.push_back((after, id, answer));
+        self.refuse_what_waits();
     }
 
     /// What the answers that were not given yet wait for.
@@ -39,11 +42,17 @@ impl Outbox {
         self.answers.iter().map(|(after, ..)| *after)
     }
 
-    /// What waits for the disk will never be durable.
-    pub(crate) fn refuse_all(&mut self, class: &'static str, message: &str) {
+    /// The store failed: what waits for the disk will never be durable.
+    pub(crate) fn store_failed(&mut self, error: &str) {
+        self.failure = Some(error.to_owned());
+        self.refuse_what_waits();
+    }
+
+    fn refuse_what_waits(&mut self) {
+        let Some(error) = &self.failure else { return };
         for (after, _, answer) in &mut self.answers {
             if *after > self.durable {
-                *answer = Answer::Refused { class, message: message.to_owned() };
+                *answer = Answer::Refused { class: "storage_failed", message: error.clone() };
                 *after = self.durable;
             }
         }

@@ -78,6 +78,14 @@ impl Server {
         self.tick_stop(now);
     }
 
+    /// The store failed: a stop that is under way cannot be told as done, as its state will not be stored.
+    pub(crate) fn refuse_stop(&mut self, error: &str) {
+        if let Some(id) = self.stopping.as_mut().and_then(|stop| stop.id.take()) {
+            let answer = Answer::Refused { class: "storage_failed", message: error.to_owned() };
+            self.outbox.answer(self.journal.durable(), id, answer);
+        }
+    }
+
     /// When to call [`Server::tick_stop`] again.
     pub(crate) fn next_stop_look(&self) -> Option<Mono> {
         self.stopping.as_ref().filter(|stop| stop.step != Step::Done).map(|stop| stop.next_look)

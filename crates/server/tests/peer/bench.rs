@@ -46,6 +46,8 @@ pub(crate) struct Bench {
     manners: Manners,
     entries: Vec<Entry>,
     loaded: StoreStamp,
+    /// The disk commits nothing.
+    pub(crate) is_stalled: bool,
     millis: u64,
     pub(crate) conn: Option<ConnId>,
     next_conn: u64,
@@ -128,6 +130,7 @@ impl Bench {
             manners,
             entries: Vec::new(),
             loaded: StoreStamp::default(),
+            is_stalled: false,
             millis: 0,
             conn: None,
             next_conn: 1,
@@ -440,7 +443,9 @@ impl Bench {
         let now = self.now();
         loop {
             let mut busy = false;
-            while let Some(batch) = self.server.take_batch() {
+            while !self.is_stalled
+                && let Some(batch) = self.server.take_batch()
+            {
                 busy = true;
                 match &mut self.uncommitted {
                     Some(batches) => batches.push(batch),

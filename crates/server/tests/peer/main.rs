@@ -7,6 +7,7 @@ mod bindings;
 #[path = "../common/dhcp.rs"]
 mod dhcp;
 mod evil;
+mod failing;
 mod grid;
 mod pools;
 mod requests;

@@ -1,0 +1,46 @@
+//! A disk that stands still or fails: who waits for it is told, and nothing else is busy with it.
+
+use api::identity::{Role, State};
+use api::time::Seconds;
+use server::{Answer, Command, CommandId};
+
+use crate::bench::{Manners, OnUpdate};
+use crate::grid::in_state;
+
+/// A fuzzer found it: the answer to the stop waited for a commit that never came, and so did all answers after it.
+#[test]
+fn a_stop_that_the_disk_interrupts_is_refused_and_holds_up_no_other_answer() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
+    // An update without an answer, so that the stop has to wait.
+    bench.on_update = OnUpdate::Ignore;
+    bench.lease(1).expect("a lease");
+    let now = bench.now();
+    let (stop, other) = (CommandId(1_000), CommandId(1_001));
+    bench.server.command(now, stop, Command::Pause);
+    assert_eq!(bench.server.poll_answer(), None);
+    bench.server.storage_failed("no disk".to_owned());
+    bench.server.command(now, other, Command::Requests);
+    for id in [stop, other] {
+        let answer = bench.server.poll_answer();
+        let refused = |answer: &Answer| matches!(answer, Answer::Refused { class: "storage_failed", .. });
+        assert!(
+            answer.as_ref().is_some_and(|(of, answer)| *of == id && refused(answer)),
+            "{id:?}: {answer:?}"
+        );
+    }
+}
+
+/// A fuzzer found it: a dial was due and not made, so the server asked to be called at once, again and again.
+#[test]
+fn a_server_whose_disk_stands_still_is_not_busy_with_a_link_that_it_may_not_make() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::CommunicationsInterrupted);
+    bench.is_stalled = true;
+    for _ in 0..20 {
+        let now = bench.now();
+        bench.server.tick(now);
+        bench.pump();
+        let deadline = bench.server.next_deadline().expect("there is always something to do");
+        assert!(deadline > now.mono, "{deadline:?} at {now:?}");
+        bench.run(Seconds(1));
+    }
+}
