@@ -2,7 +2,7 @@
 SHELL := bash
 .ONESHELL:
 .SHELLFLAGS := -euo pipefail -c
-.PHONY: help demo demo-down test unit disk lint generated sim search holes mutants images e2e interop bench
+.PHONY: help demo demo-down test unit disk lint generated sim search holes mutants fuzz images e2e interop bench
 
 help: ## this list
 	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -26,6 +26,7 @@ disk: ## the lease store on a file system whose power is cut; needs root and /de
 lint: ## format, clippy, docs, shell
 	source e2e/lib.sh
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 
 generated: ## every checked-in file that comes from code
@@ -35,6 +36,8 @@ generated: ## every checked-in file that comes from code
 	operator=$$(cargo run --quiet --locked -p operator -- metrics-reference)
 	printf '%s\n%s\n' "$$servers" "$$operator" > docs/metrics.md
 	echo ./docs/metrics.md
+	cargo update --quiet --workspace --manifest-path fuzz/Cargo.toml
+	echo ./fuzz/Cargo.lock
 
 sim: ## plays seeds until stopped
 	source e2e/lib.sh
@@ -49,6 +52,9 @@ holes: ## known holes of the protocol, each shown to break an invariant once its
 
 mutants: ## rules of the protocol, each broken by a patch: plays seeds until the simulator notices
 	sim/mutants/run
+
+fuzz: ## octets of any kind at each border, until something breaks; MINUTES=5 for each target in turn
+	fuzz/run
 
 images: ## both images, as files
 	images/build
