@@ -174,6 +174,11 @@ pub fn reusable_from(lease: &Lease, down: &PartnerDown, who: Who) -> Reuse {
             (true, until) => from(until),
             // BOOTP leases have no end, so the partner may have given it away for ever.
             (false, _) if down.dynamic_bootp => Reuse::Never,
+            // The partner agreed that it is free after it had lost its data, so that proves nothing of what it had
+            // promised before.
+            (false, hold) if who == Who::OtherClient && !hold.is_infinite() => {
+                from(down.full_takeover_at().max(hold))
+            }
             (false, _) => from(down.full_takeover_at()),
         },
         (Status::Active | Status::Expired | Status::Released | Status::Reset, Who::SameClient) => Reuse::Now,

@@ -143,6 +143,8 @@ impl Links {
             clock_delta,
             hba,
             last_error: _,
+            refusal: _,
+            guard_closures: _,
         } = self;
         for (conn, session) in sessions {
             let registered = registered.as_ref().filter(|registered| registered.conn == *conn);

@@ -45,6 +45,8 @@ impl Server {
             stopping,
             ledger: _,
             next_upkeep: _,
+            rolled_back: _,
+            stall_told: _,
         } = self;
         write!(
             out,

@@ -12,7 +12,7 @@ use failover::wire::RejectReason;
 const OWN_MAX: usize = 4096;
 
 /// What was rejected, by address.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rejected {
     by_partner: BTreeMap<Ipv4Addr, Entry>,
     by_us: BTreeMap<Ipv4Addr, Entry>,

@@ -122,6 +122,7 @@ impl Exchange {
             early,
             amnesia,
             partner_lost_since,
+            rejected: _,
         } = self;
         for (xid, sent) in in_flight {
             let latest = by_address.get(&sent.address) == Some(xid);

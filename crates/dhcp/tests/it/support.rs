@@ -119,6 +119,7 @@ pub(crate) fn config(subnets: Vec<Subnet>) -> PairConfig {
             startup_expiry: StartupExpiry::default(),
             ri_serve: RiServe::default(),
             strict_isc_lead: false,
+            allow_scope_removal: false,
         },
     };
     PairConfig::new(&manifest).unwrap()
@@ -135,6 +136,7 @@ pub(crate) fn subnet(cidr: &str, pools: &[(&str, &str)], options: Options) -> Su
         allocate_first_available: false,
         unavailable_timeout_seconds: 86400,
         dynamic_bootp: false,
+        expected_new_clients: None,
     };
     Subnet {
         cidr: cidr.to_owned(),

@@ -276,6 +276,20 @@ fn pd_1_to_pd_3_the_partners_addresses_wait_for_the_mclt_from_when_it_was_down()
     assert!(reuse.is_due(clock(10, 0, 0)), "PD-3: at once");
 }
 
+/// A lease of a server that lost its data is held (§8). If it ends at the survivor, and the lost server agrees and is
+/// gone again, the address is the lost server's and free, and its client may believe in it as long as before.
+#[test]
+fn a_hold_from_lost_data_outlasts_the_wait_for_the_partners_addresses() {
+    let at = clock(10, 0, 0);
+    let held = |hold_until| Lease { hold_until, ..lease(Status::Backup) };
+    for (hold, from) in [(clock(12, 0, 0), clock(12, 0, 0)), (clock(10, 30, 0), clock(11, 0, 0))] {
+        assert_eq!(reusable_from(&held(hold), &down(at), Who::OtherClient), Reuse::At(from));
+        assert_eq!(reusable_from(&held(hold), &down(at), Who::SameClient), Reuse::At(clock(11, 0, 0)));
+    }
+    let quarantined = reusable_from(&held(UnixTime::INFINITE), &down(at), Who::OtherClient);
+    assert_eq!(quarantined, Reuse::At(clock(11, 0, 0)));
+}
+
 #[test]
 fn pd_4_and_pd_5_a_lease_waits_for_the_mclt_beyond_the_latest_promise() {
     let at = clock(10, 0, 0);
