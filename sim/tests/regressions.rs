@@ -344,3 +344,10 @@ fn seed_79890_a_reset_does_not_make_a_told_release_untold() {
 fn seed_83240_an_old_copy_of_a_recovery_waits_anew() {
     holds_in_any_weather(83_240);
 }
+
+/// A lease that was freed in PartnerDown without the partner's word, who had renewed it and then lost its volume, was held
+/// like an address that nobody had had (`binding::amnesia_hold`).
+#[test]
+fn seed_105383_what_was_freed_alone_is_held_like_a_lease_when_the_partner_loses_its_data() {
+    holds_in_any_weather(105_383);
+}

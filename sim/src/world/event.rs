@@ -56,6 +56,7 @@ impl What {
             | Self::Up { node, .. }
             | Self::Configure { node, .. }
             | Self::Order { node, .. }
+            | Self::Reset { node }
             | Self::Bytes { to: node, .. } => Some(*node),
             _ => None,
         }

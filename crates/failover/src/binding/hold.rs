@@ -4,6 +4,7 @@
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status, Sync};
 
+use super::local::is_unparked;
 use crate::times::pd_bound;
 use crate::wire::BindingUpdate;
 
@@ -61,6 +62,10 @@ pub fn leased_although_abandoned(mine: &Lease, update: &BindingUpdate, mclt: Sec
 pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
     let hold_until = match lease.status {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
+            lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
+        }
+        // Freed in PartnerDown without the partner's word, who may have renewed it.
+        Status::Free | Status::Backup if is_unparked(lease) => {
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
