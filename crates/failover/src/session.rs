@@ -138,6 +138,8 @@ pub const PROTOCOL_VERSION: u8 = 1;
 pub const CLOCK_DIFFERENCE_MAX: u32 = 60;
 /// With whole seconds on both sides, less than this is measuring error, which the guard covers.
 const CLOCK_TOLERANCE: i64 = 2;
+/// What a secondary tells a peer that did not open.
+const NO_CONNECT: &str = "no CONNECT came: both servers may be configured as secondary";
 /// Updates under way with a peer that does not say how many it takes.
 const MAX_UNACKED_DEFAULT: u32 = 10;
 /// Control messages that may wait for the socket before the peer counts as dead.
@@ -342,11 +344,15 @@ impl Session {
     /// Keep-alive and time-outs.
     pub fn tick(&mut self, now: Now) -> Result<bool, Failure> {
         if self.phase != Phase::Established {
-            return if now.mono >= self.opened + HANDSHAKE_MAX {
-                Err(Failure::HandshakeTimeout(self.settings.role))
-            } else {
-                Ok(false)
-            };
+            if now.mono < self.opened + HANDSHAKE_MAX {
+                return Ok(false);
+            }
+            if self.phase == Phase::AwaitConnect {
+                // Two secondaries wait for each other: the other one's operator must be able to read why.
+                let reject = Reject { reason: RejectReason::InvalidPartner, text: NO_CONNECT.to_owned() };
+                self.send(Message::Disconnect(Disconnect { reject: Some(reject) }), Lsn::ZERO, now);
+            }
+            return Err(Failure::HandshakeTimeout(self.settings.role));
         }
         if now.mono >= self.last_received + self.settings.receive_timer {
             if self.speaks_own() {

@@ -534,12 +534,18 @@ fn two_primaries_learn_that_their_roles_conflict() {
 }
 
 #[test]
-fn two_secondaries_give_up_after_the_handshake_timer() {
+fn two_secondaries_give_up_after_the_handshake_timer_and_say_why() {
     let mut pair = Pair::new([settings(Role::Secondary), settings(Role::Secondary)]);
     assert!(pair.exchange().iter().all(Vec::is_empty));
     for session in &mut pair.sessions {
-        assert!(matches!(session.tick(after(15_000)), Err(Failure::HandshakeTimeout(_))));
+        let failure = session.tick(after(15_000)).expect_err("nobody opens");
+        assert!(failure.to_string().contains("secondary"), "{failure}");
     }
+    let mut other = secondary();
+    other.push(&take(&mut pair.sessions[0], Lsn::ZERO, after(15_000)));
+    let failure = other.next(after(15_000)).expect_err("a DISCONNECT");
+    assert_eq!(reason(&failure), Some(RejectReason::InvalidPartner), "{failure}");
+    assert!(failure.to_string().contains("both servers may be configured as secondary"), "{failure}");
 }
 
 // What a primary refuses, §1.5.
@@ -841,8 +847,14 @@ fn a_handshake_has_fifteen_seconds_from_tcp_up() {
         assert!(session.tick(after(14_999)).is_ok());
         assert!(session.next_deadline() <= after(15_000).mono);
         assert!(matches!(session.tick(after(15_000)), Err(Failure::HandshakeTimeout(_))));
-        assert_eq!(said(&mut session, after(15_000)), []);
     }
+}
+
+#[test]
+fn a_primary_whose_connect_is_not_answered_says_nothing_more() {
+    let mut session = primary();
+    assert!(matches!(session.tick(after(15_000)), Err(Failure::HandshakeTimeout(_))));
+    assert_eq!(said(&mut session, after(15_000)), []);
 }
 
 #[test]

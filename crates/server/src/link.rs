@@ -497,7 +497,7 @@ impl Server {
             self.counters.add("link_refusals", failure.class(), 1);
             self.outbox.event(Event::LinkDown { class: failure.class(), why: failure.to_string() });
         }
-        if matches!(failure, Failure::Refused { .. } | Failure::Silent(_)) {
+        if matches!(failure, Failure::Refused { .. } | Failure::Silent(_) | Failure::HandshakeTimeout(_)) {
             // The partner's operator must be able to read why.
             self.links.part(conn);
         }
