@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::faketime;
 use crate::lab::Lab;
 use crate::lease::{Lease, Leases};
 use crate::process::Process;
@@ -21,7 +22,7 @@ pub struct Isc {
 pub const OMAPI_PORT: u16 = 7911;
 
 /// What dhcpd says of failover when all goes well: all of it was said by two dhcpd to each other at first
-/// contact, while they served, and when each was killed, or its cable pulled, and came back.
+/// contact, while they served, and when each was killed, or its cable pulled, and came back, or had been alone.
 const USUAL: &[&str] = &[
     ": I move from ",
     ": peer moves from ",
@@ -47,7 +48,18 @@ const USUAL: &[&str] = &[
     "lease in transition state ",
     // A secondary that asked for addresses and got some (`POOLRESP-12` of the recorded messages).
     "pool response: ",
+    // Without a partner it does not know what its lease file says of one, and shows the line.
+    ": unknown failover peer: ",
+    "failover peer \"",
 ];
+
+/// What a dhcpd says of a partner whose clock is too far from its own. Two dhcpd say it as well, and the next ones.
+pub const OTHER_CLOCK: &[&str] =
+    &[": time offset too large", "Connection rejected, time mismatch too great."];
+
+/// What it says of a partner that calls the relationship something else.
+pub const OTHER_NAME: &[&str] =
+    &[": unknown failover relationship name", "Connection rejected, invalid failover partner."];
 
 /// Words by which a line is known to be about failover.
 const ABOUT: &[&str] = &["failover", "peer", "bind update", "update request", "pool", "lease in transition"];
@@ -59,7 +71,7 @@ impl Isc {
         let leases = lab.path(&format!("{host}.leases"));
         let file = lab.path(&format!("{host}.conf"));
         std::fs::write(&file, config).expect("configuration");
-        let relationship = config.split('"').nth(1).expect("a failover peer").to_owned();
+        let relationship = config.split('"').nth(1).unwrap_or_default().to_owned();
         std::fs::File::options().create(true).append(true).open(&leases).expect("lease file");
         // AppArmor lets the installed file write only to /var/lib/dhcp; a copy of it is free.
         let program = lab.path("dhcpd");
@@ -74,8 +86,7 @@ impl Isc {
         } else {
             // The wrapper of that name would stay between us and the process that is to be killed.
             let mut shifted = lab.command(host, "env");
-            shifted.arg(format!("LD_PRELOAD={}", faketime().display()));
-            shifted.arg(format!("FAKETIME={clock:+}s")).arg(&program);
+            shifted.args(faketime(&lab.path(&format!("{host}.clock")), clock)).arg(&program);
             shifted
         };
         command.args(["-4", "-f", "-d", "--no-pid", "-cf"]).arg(&file).arg("-lf").arg(&leases).arg("eth0");
@@ -169,11 +180,13 @@ impl Isc {
         self.process.as_ref().map(Process::log).unwrap_or_default()
     }
 
-    /// Lines about failover that two dhcpd would not write.
+    /// Lines about failover that two dhcpd would not write, but for those with the words that this story brings about.
     #[must_use]
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self, expected: &[&str]) -> Vec<String> {
         let about = |line: &&str| ABOUT.iter().any(|word| line.contains(word));
-        let usual = |line: &&str| USUAL.iter().any(|words| line.contains(words)) || line.starts_with("DHCP");
+        let usual = |line: &&str| {
+            USUAL.iter().chain(expected).any(|words| line.contains(words)) || line.starts_with("DHCP")
+        };
         self.log().lines().filter(about).filter(|line| !usual(line)).map(str::to_owned).collect()
     }
 
@@ -208,12 +221,8 @@ impl Isc {
     }
 }
 
-/// The library of the Debian package `faketime`, in the folder of this machine's architecture.
-fn faketime() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
-    let library = |folder: std::fs::DirEntry| folder.path().join("faketime/libfaketime.so.1");
-    folders.map(library).find(|path| path.exists()).expect("libfaketime of faketime")
-}
+/// The largest time that the protocol can say.
+const NEVER: &str = "2038-01-19T03:14:07Z";
 
 fn detail(lease: &mut Lease, line: &str) {
     let Some(line) = line.strip_suffix(';') else { return };
@@ -228,13 +237,14 @@ fn detail(lease: &mut Lease, line: &str) {
     } else if line == "dynamic-bootp" {
         lease.bootp = true;
     } else if line == "ends never" {
-        // The largest time that the protocol can say.
-        lease.ends = Some("2038-01-19T03:14:07Z".to_owned());
+        lease.ends = Some(NEVER.to_owned());
     } else if let Some(ends) = line.strip_prefix("ends ") {
         // `ends 1 2026/11/23 08:00:00`, in UTC.
         let mut words = ends.split_whitespace().skip(1);
-        lease.ends =
+        let time =
             words.next().zip(words.next()).map(|(day, time)| format!("{}T{time}Z", day.replace('/', "-")));
+        // It adds the MCLT to the largest time, too.
+        lease.ends = time.map(|time| time.min(NEVER.to_owned()));
     }
 }
 

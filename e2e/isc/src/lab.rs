@@ -46,7 +46,7 @@ impl Lab {
         ]);
         ip(&["-n", &lan, "link", "set", "br0", "up"]);
         let mut record = lab.command("lan", "tcpdump");
-        record.args(["-i", "br0", "-U", "-w"]).arg(lab.path("wire.pcap"));
+        record.args(["-i", "br0", "-U", "--immediate-mode", "-w"]).arg(lab.path("wire.pcap"));
         record.arg("tcp or port 67 or port 68");
         lab.recorder = Some(Process::start("tcpdump", record, &lab.path("tcpdump.log")));
         lab
@@ -67,6 +67,11 @@ impl Lab {
         if let Some(address) = address {
             ip(&["-n", &own, "addr", "add", address, "dev", "eth0"]);
         }
+    }
+
+    /// Lets a host find another network on the same link.
+    pub fn route(&self, host: &str, network: &str) {
+        ip(&["-n", &self.namespace(host), "route", "add", network, "dev", "eth0"]);
     }
 
     /// Pulls a host's cable, or plugs it in again.

@@ -24,3 +24,27 @@ pub fn until<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Result<T, Str
         std::thread::sleep(Duration::from_millis(300));
     }
 }
+
+/// A clock of its own for a program, so many seconds ahead: what `env` sets for it. The file says so, and [`set_clock`]
+/// changes it.
+fn faketime(file: &std::path::Path, ahead: i32) -> [String; 5] {
+    set_clock(file, ahead);
+    // The library of the Debian package `faketime`, in the folder of this machine's architecture.
+    let folders = std::fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
+    let library = |folder: std::fs::DirEntry| folder.path().join("faketime/libfaketime.so.1");
+    let library = folders.map(library).find(|path| path.exists()).expect("libfaketime of faketime");
+    [
+        format!("LD_PRELOAD={}", library.display()),
+        format!("FAKETIME_TIMESTAMP_FILE={}", file.display()),
+        // Seconds for which it does not look into the file again.
+        "FAKETIME_CACHE_DURATION=1".to_owned(),
+        "FAKETIME_DONT_FAKE_MONOTONIC=1".to_owned(),
+        "NO_FAKE_STAT=1".to_owned(),
+    ]
+}
+
+fn set_clock(file: &std::path::Path, ahead: i32) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, format!("{ahead:+}s\n")).expect("clock");
+    std::fs::rename(&new, file).expect("clock");
+}

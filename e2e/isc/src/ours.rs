@@ -19,7 +19,7 @@ pub fn binary() -> PathBuf {
     own.parent().and_then(|deps| deps.parent()).expect("target folder").join("dhcp-pod")
 }
 
-/// `dhcp-pod serve` on the host `ours`.
+/// `dhcp-pod serve` on a host.
 #[derive(Debug)]
 pub struct Ours {
     socket: PathBuf,
@@ -27,14 +27,28 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// Starts it; a token is made at the first start.
+    /// Starts it on the host `ours`; a token is made at the first start.
     ///
     /// # Panics
     /// If it cannot be started.
     #[must_use]
     pub fn start(lab: &Lab, role: &str, manifest: &str) -> Self {
-        let (pair, data, socket) = (lab.path("pair.yaml"), lab.path("ours"), lab.path("ours.sock"));
-        let token = lab.path("token.json");
+        Self::start_on(lab, "ours", "ours", role, manifest)
+    }
+
+    /// Gives it, from its next start on, a clock that can be set; and sets it, so many seconds ahead.
+    pub fn set_clock(lab: &Lab, ahead: i32) {
+        crate::set_clock(&lab.path("ours.clock"), ahead);
+    }
+
+    /// The same on another host, which may have several servers; `name` is that of its files.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start_on(lab: &Lab, host: &str, name: &str, role: &str, manifest: &str) -> Self {
+        let file = |ending: &str| lab.path(&format!("{name}{ending}"));
+        let (pair, data, socket, token) = (file(".yaml"), file(""), file(".sock"), file(".token"));
         std::fs::write(&pair, manifest).expect("manifest");
         if !data.exists() {
             let mut make = Command::new(binary());
@@ -42,11 +56,18 @@ impl Ours {
             make.stdout(std::process::Stdio::null());
             assert!(make.status().expect("dhcp-pod").success(), "bootstrap-token");
         }
-        let mut command = lab.command("ours", binary());
+        let clock = file(".clock");
+        let mut command = if clock.exists() {
+            let mut shifted = lab.command(host, "env");
+            shifted.args(crate::faketime(&clock, 0)).arg(binary());
+            shifted
+        } else {
+            lab.command(host, binary())
+        };
         command.arg("serve").arg("--pair").arg(&pair).args(["--role", role]).arg("--data").arg(&data);
         command.args(["--interface", "eth0"]).arg("--socket").arg(&socket);
         command.arg("--bootstrap-token").arg(&token);
-        let process = Process::start("dhcp-pod", command, &lab.path("ours.log"));
+        let process = Process::start("dhcp-pod", command, &file(".log"));
         Self { socket, process: Some(process) }
     }
 

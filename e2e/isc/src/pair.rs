@@ -36,6 +36,8 @@ pub struct Setup {
     pub mclt: u32,
     /// The primary's buckets, 0 to 256.
     pub split: u16,
+    /// The primary's buckets one by one, in hex, instead of the split.
+    pub hba: Option<&'static str>,
     /// First and last address of the pool.
     pub pool: (Ipv4Addr, Ipv4Addr),
     /// Length of a lease.
@@ -54,6 +56,10 @@ pub struct Setup {
     pub isc_lines: String,
     /// Words for the dhcpd's pool.
     pub isc_pool: &'static str,
+    /// Ours has no partner: its failover is switched off. A primary's only.
+    pub ours_alone: bool,
+    /// The dhcpd has no partner.
+    pub isc_alone: bool,
 }
 
 impl Setup {
@@ -64,6 +70,7 @@ impl Setup {
             role,
             mclt: 60,
             split: 128,
+            hba: None,
             pool: (Ipv4Addr::new(10, 50, 0, 100), Ipv4Addr::new(10, 50, 0, 119)),
             lease_seconds: 600,
             isc_role: role.other(),
@@ -73,6 +80,8 @@ impl Setup {
             our_subnet: String::new(),
             isc_lines: String::new(),
             isc_pool: "",
+            ours_alone: false,
+            isc_alone: false,
         }
     }
 
@@ -80,11 +89,13 @@ impl Setup {
     fn manifest(&self) -> String {
         let pod = |address| format!("{{pod: {{interface: eth0, address: {address}}}}}");
         let external = |address| format!("{{external: {{address: {address}, port: 647}}}}");
-        let (primary, secondary) = match self.role {
-            Role::Primary => (pod(PRIMARY), external(SECONDARY)),
-            Role::Secondary => (external(PRIMARY), pod(SECONDARY)),
+        let servers = match self.role {
+            Role::Primary if self.ours_alone => format!("  primary: {}", pod(PRIMARY)),
+            Role::Primary => format!("  primary: {}\n  secondary: {}", pod(PRIMARY), external(SECONDARY)),
+            Role::Secondary => format!("  primary: {}\n  secondary: {}", external(PRIMARY), pod(SECONDARY)),
         };
         let Self { mclt, split, pool: (first, last), lease_seconds, our_subnet, name, .. } = self;
+        let buckets = self.hba.map_or_else(|| format!("split: {split}"), |hba| format!("hba: \"{hba}\""));
         format!(
             "apiVersion: dhcpfailover.io/v1alpha1
 kind: DhcpFailoverPair
@@ -92,10 +103,9 @@ metadata: {{name: interop}}
 spec:
   relationship: {name}
   mcltSeconds: {mclt}
-  loadBalancing: {{split: {split}, maxSeconds: 3}}
+  loadBalancing: {{{buckets}, maxSeconds: 3}}
   link: {{security: Plain, port: 647, pollIntervalSeconds: 3, pollTimeoutSeconds: 10}}
-  primary: {primary}
-  secondary: {secondary}
+{servers}
   subnets:
     - cidr: 10.50.0.0/16
       pools: [{{first: {first}, last: {last}}}]
@@ -116,8 +126,28 @@ spec:
             (Role::Primary, Role::Secondary) | (Role::Secondary, Role::Secondary) => (PRIMARY, SECONDARY),
         };
         let primary = match role {
-            Role::Primary => format!("mclt {mclt}; split {split};"),
+            Role::Primary => match self.hba {
+                None => format!("mclt {mclt}; split {split};"),
+                Some(hba) => format!("mclt {mclt}; hba {};", octets(hba)),
+            },
             Role::Secondary => String::new(),
+        };
+        let (peer, of_pool) = if self.isc_alone {
+            (String::new(), String::new())
+        } else {
+            let peer = format!(
+                "failover peer \"{isc_name}\" {{
+  {};
+  address {own}; port 647;
+  peer address {peer}; peer port 647;
+  max-response-delay 10;
+  max-unacked-updates 10;
+  load balance max seconds 3;
+  {primary}
+}}",
+                role.word()
+            );
+            (peer, format!("failover peer \"{isc_name}\";"))
         };
         format!(
             "authoritative;
@@ -129,25 +159,16 @@ ddns-update-style none;
 server-id-check true;
 omapi-port {OMAPI_PORT};
 {isc_lines}
-failover peer \"{isc_name}\" {{
-  {};
-  address {own}; port 647;
-  peer address {peer}; peer port 647;
-  max-response-delay 10;
-  max-unacked-updates 10;
-  load balance max seconds 3;
-  {primary}
-}}
+{peer}
 subnet 10.50.0.0 netmask 255.255.0.0 {{
   option routers 10.50.0.1;
   pool {{
-    failover peer \"{isc_name}\";
+    {of_pool}
     range {first} {last};
     {isc_pool}
   }}
 }}
-",
-            role.word()
+"
         )
     }
 
@@ -212,9 +233,21 @@ impl Pair {
         self.setup.our_subnet = lines;
     }
 
+    /// Changes what the pair is like, for the next start of either server.
+    pub fn change(&mut self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup);
+    }
+
     /// Sets the dhcpd's clock for its next start.
     pub fn set_isc_clock(&mut self, seconds: i32) {
         self.setup.isc_clock = seconds;
+    }
+
+    /// Sets the clock of a dhcpd that runs and was started with another clock than ours.
+    pub fn set_running_isc_clock(&self, seconds: i32) {
+        crate::set_clock(&self.lab.path("isc.clock"), seconds);
+        // It looks once a second.
+        std::thread::sleep(std::time::Duration::from_secs(2));
     }
 
     /// Removes all that our server, which does not run, has stored. No token says that it is new.
@@ -225,6 +258,14 @@ impl Pair {
         let data = self.lab.path("ours");
         std::fs::remove_dir_all(&data).expect("our store");
         std::fs::create_dir(&data).expect("an empty folder");
+    }
+
+    /// Removes our server's folder: its next start is that of a new server, as its token says.
+    ///
+    /// # Panics
+    /// If there is nothing.
+    pub fn forget_our_store(&self) {
+        std::fs::remove_dir_all(self.lab.path("ours")).expect("our store");
     }
 
     /// Waits until both are in Normal and know it of each other.
@@ -343,9 +384,17 @@ impl Pair {
     /// # Panics
     /// Then.
     pub fn assert_isc_content(&mut self) {
+        self.assert_isc_says_only(&[]);
+    }
+
+    /// The same in a story that makes a dhcpd write lines with these words, also beside another one.
+    ///
+    /// # Panics
+    /// If it ended or wrote something else.
+    pub fn assert_isc_says_only(&mut self, expected: &[&str]) {
         self.isc.assert_alive();
         self.ours.assert_alive();
-        let complaints = self.isc.complaints();
+        let complaints = self.isc.complaints(expected);
         assert!(complaints.is_empty(), "dhcpd complains:\n{}", complaints.join("\n"));
     }
 
@@ -353,6 +402,13 @@ impl Pair {
     pub fn say(&self, text: &str) {
         println!("{:6.1} s  {text}", self.began.elapsed().as_secs_f32());
     }
+}
+
+/// Hex as a dhcpd writes it: with a colon after each octet but the last.
+fn octets(hex: &str) -> String {
+    let digits: Vec<char> = hex.chars().collect();
+    let octets: Vec<String> = digits.chunks(2).map(|two| two.iter().collect()).collect();
+    octets.join(":")
 }
 
 impl Role {
