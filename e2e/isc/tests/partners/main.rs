@@ -1,5 +1,6 @@
 //! Our server and Debian's dhcpd as partners, in both roles.
 
+mod alone;
 mod basics;
 mod clocks;
 mod crowds;
@@ -9,6 +10,7 @@ mod mistakes;
 mod partner_down;
 mod pools;
 mod setups;
+mod times;
 
 use interop::client::Client;
 use interop::crowd::Crowd;
@@ -28,6 +30,9 @@ macro_rules! both_roles {
 }
 
 both_roles!(
+    alone:
+        failover_is_off_for_a_while_and_the_backup_comes_back_empty,
+        failover_is_off_for_a_moment_and_both_keep_their_leases;
     basics:
         first_contact_splits_the_pool,
         leases_reach_the_other_server,
@@ -40,7 +45,9 @@ both_roles!(
         our_server_stops_for_a_moment;
     clocks:
         a_dhcpd_whose_clock_is_40_seconds_ahead_is_a_good_partner,
-        a_dhcpd_whose_clock_is_70_seconds_ahead_is_refused_until_it_is_set;
+        a_dhcpd_whose_clock_is_70_seconds_ahead_is_refused_until_it_is_set,
+        a_dhcpds_clock_is_set_forward_and_back,
+        our_clock_is_set_forward_and_back;
     crowds:
         two_hundred_leases_are_made_renewed_and_given_up_at_either,
         five_thousand_updates_of_ours_are_sent_after_a_cut,
@@ -59,6 +66,7 @@ both_roles!(
         the_dhcpd_takes_over_from_ours,
         ours_is_shut_down,
         the_dhcpd_is_shut_down,
+        the_dhcpd_is_shut_down_unheard,
         both_were_in_partner_down,
         both_gave_out_the_same_addresses;
     pools:
@@ -66,10 +74,16 @@ both_roles!(
         a_reserved_address_stays_its_clients,
         split_0_leaves_all_clients_to_the_secondary,
         split_64_leaves_each_client_to_one_server,
-        split_256_leaves_all_clients_to_the_primary;
+        split_256_leaves_all_clients_to_the_primary,
+        an_hba_leaves_each_client_to_one_server;
     setups:
         a_pair_of_another_kind_lives_through_a_day,
-        releases_cross_a_take_over;
+        releases_cross_a_take_over,
+        a_client_has_two_leases;
+    times:
+        another_mclt_is_in_force_at_both_after_a_restart,
+        another_length_of_leases_is_agreed,
+        a_lease_without_end_is_the_same_at_both;
 );
 
 /// First contact of two empty servers may take the MCLT.

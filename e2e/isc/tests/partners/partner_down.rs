@@ -3,8 +3,9 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use interop::client::Client;
 use interop::crowd::Crowd;
-use interop::pair::Role;
+use interop::pair::{Pair, Role};
 use interop::until;
 
 use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, with_leases};
@@ -71,15 +72,55 @@ pub(crate) fn ours_is_shut_down(role: Role) {
     pair.ends_well(&clients, pair.our_address());
 }
 
+/// A dhcpd that ended has not written that it has to recover: it comes back as one that has its leases still (decision
+/// 023), and what ends at it is over here too.
+fn remembers(pair: &Pair) {
+    let states = pair.isc.states().unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(states.0, "communications-interrupted", "the dhcpd's file after its end");
+}
+
 pub(crate) fn the_dhcpd_is_shut_down(role: Role) {
     let (mut pair, clients) = with_leases("omshell", role);
     pair.isc.shutdown(&pair.lab).unwrap_or_else(|why| panic!("{why}"));
-    // It closes the connection before it could say so, and remembers that it has to recover.
+    // It closes the connection before it could say so, and keeps the state that follows from that.
     pair.until_ours("CommunicationsInterrupted", 30);
+    remembers(&pair);
     clients[0].renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
     pair.start_isc();
     pair.until_agreed(RETURN_AFTER_MCLT);
+    released_at_the_dhcpd(&mut pair, clients);
+}
+
+/// A release at the dhcpd ends the lease at ours as well, which holds nothing back.
+fn released_at_the_dhcpd(pair: &mut Pair, mut clients: [Client; 2]) {
     pair.ends_well(&clients, pair.isc_address());
+    sleep(Duration::from_secs(3));
+    let [client, _] = &mut clients;
+    client.release_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    until("one lease left", SYNC, || {
+        match pair.ours.leases()?.values().filter(|lease| lease.state == "active").count() {
+            1 => Ok(()),
+            count => Err(format!("{count}")),
+        }
+    });
+    pair.until_equal(SYNC);
+    pair.assert_isc_content();
+}
+
+/// An orderly end while there is no connection.
+pub(crate) fn the_dhcpd_is_shut_down_unheard(role: Role) {
+    let (mut pair, clients) = with_leases("omshell-unheard", role);
+    pair.lab.cut_link(true);
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.until_isc("communications-interrupted", 30);
+    clients[1].renew_at(&pair.lab, pair.isc_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.isc.shutdown(&pair.lab).unwrap_or_else(|why| panic!("{why}"));
+    remembers(&pair);
+    clients[0].renew_at(&pair.lab, pair.our_address()).unwrap_or_else(|why| panic!("{why}"));
+    pair.lab.cut_link(false);
+    pair.start_isc();
+    pair.until_agreed(RETURN_AFTER_MCLT);
+    released_at_the_dhcpd(&mut pair, clients);
 }
 
 pub(crate) fn both_were_in_partner_down(role: Role) {
@@ -134,6 +175,7 @@ pub(crate) fn both_gave_out_the_same_addresses(role: Role) {
     // Of each address one client stays; the server that it has not asked yet knows it as well.
     let leases = pair.ours.leases().unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(leases.values().filter(|lease| lease.state == "active").count(), POOL);
-    pair.isc.assert_alive();
     pair.until_normal(1);
+    // The primary's client stays, and the secondary's update is refused.
+    pair.assert_isc_says_only(&["rejected: active for another client here"]);
 }

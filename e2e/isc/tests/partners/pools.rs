@@ -61,7 +61,8 @@ pub(crate) fn a_reserved_address_stays_its_clients(role: Role) {
     }
     pair.until_normal(1);
     pair.until_equal(SYNC);
-    pair.isc.assert_alive();
+    // Of its own configuration.
+    pair.assert_isc_says_only(&["from the dynamic address pool for"]);
 }
 
 pub(crate) fn split_0_leaves_all_clients_to_the_secondary(role: Role) {
@@ -79,12 +80,23 @@ pub(crate) fn split_256_leaves_all_clients_to_the_primary(role: Role) {
     assert_eq!((primary, secondary), (ASKED, 0));
 }
 
+/// Every other octet of the hash buckets, as no split can say it.
+pub(crate) fn an_hba_leaves_each_client_to_one_server(role: Role) {
+    let hba = "ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00";
+    let (primary, secondary) = offers_of(Setup { hba: Some(hba), ..Setup::new(role) }, "hba");
+    assert!((25..=55).contains(&primary), "{primary} of {ASKED} clients are the primary's, {secondary} not");
+}
+
 const ASKED: usize = 80;
 
 /// Who offers an address to whom, at a split; each client hears of exactly one server.
 fn offers(role: Role, split: u16) -> (usize, usize) {
+    offers_of(Setup { split, ..Setup::new(role) }, &format!("split-{split}"))
+}
+
+fn offers_of(setup: Setup, label: &str) -> (usize, usize) {
     let pool = (Ipv4Addr::new(10, 50, 1, 0), Ipv4Addr::new(10, 50, 2, 143));
-    let mut pair = met(Setup { pool, split, ..Setup::new(role) }.start(&format!("split-{split}")));
+    let mut pair = met(Setup { pool, ..setup }.start(label));
     let crowd = Crowd::new(&mut pair.lab);
     let offers = crowd
         .discover(&pair.lab, 1, ASKED as u32, &[PRIMARY, SECONDARY])
@@ -95,7 +107,7 @@ fn offers(role: Role, split: u16) -> (usize, usize) {
     }
     let of = |server| servers.values().filter(|found| **found == [server]).count();
     let (primary, secondary) = (of(PRIMARY), of(SECONDARY));
-    pair.say(&format!("split {split}: {primary} clients are the primary's, {secondary} the secondary's"));
+    pair.say(&format!("{label}: {primary} clients are the primary's, {secondary} the secondary's"));
     assert_eq!(primary + secondary, ASKED, "{servers:?}");
     pair.assert_isc_content();
     (primary, secondary)

@@ -8,7 +8,7 @@ use interop::crowd::Crowd;
 use interop::pair::{Role, Setup};
 use interop::until;
 
-use crate::{RETURN_AFTER_MCLT, SYNC, met};
+use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, met};
 
 /// Another name, MCLT, split, pool and length of leases; clients that come, renew, leave and find the other server.
 pub(crate) fn a_pair_of_another_kind_lives_through_a_day(role: Role) {
@@ -97,6 +97,47 @@ pub(crate) fn releases_cross_a_take_over(role: Role) {
     assert_eq!(active, 8, "{leases:?}");
     for server in [ours, theirs] {
         assert_eq!(crowd.renew(&pair.lab, server).unwrap_or_else(|why| panic!("{why}")), 8);
+    }
+    pair.until_equal(SYNC);
+    pair.until_normal(1);
+    pair.assert_isc_content();
+}
+
+/// A client that both servers gave an address, while neither heard of the other.
+pub(crate) fn a_client_has_two_leases(role: Role) {
+    let mut pair = crate::in_normal("two-leases", role);
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+    pair.lab.cut_link(true);
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.until_isc("communications-interrupted", 30);
+    let mut crowd = Crowd::new(&mut pair.lab);
+    crowd.take(&pair.lab, 1, 4, &[ours]).unwrap_or_else(|why| panic!("{why}"));
+    let at_ours = crowd.leases.clone();
+    sleep(Duration::from_secs(2));
+    crowd.take(&pair.lab, 1, 4, &[theirs]).unwrap_or_else(|why| panic!("{why}"));
+    let at_theirs = crowd.leases.clone();
+    assert_eq!((at_ours.len(), at_theirs.len()), (4, 4));
+    assert!(at_ours.iter().all(|(number, lease)| lease.address != at_theirs[number].address));
+    pair.lab.cut_link(false);
+    pair.until_agreed(RETURN);
+    for leases in [&at_ours, &at_theirs, &at_ours] {
+        crowd.leases.clone_from(leases);
+        for server in [ours, theirs] {
+            assert_eq!(crowd.renew(&pair.lab, server), Ok(4), "at {server}");
+        }
+        pair.until_equal(SYNC);
+    }
+    // One of the two is given up; who begins anew at ours gets the other. A dhcpd looks for that which it gave last.
+    sleep(Duration::from_secs(3));
+    crowd.give_up(&pair.lab, "release", theirs, 4).unwrap_or_else(|why| panic!("{why}"));
+    until("four leases left", SYNC, || {
+        let active = pair.ours.leases()?.values().filter(|lease| lease.state == "active").count();
+        if active == 4 { Ok(()) } else { Err(format!("{active}")) }
+    });
+    pair.until_equal(SYNC);
+    crowd.take(&pair.lab, 1, 4, &[ours, theirs]).unwrap_or_else(|why| panic!("{why}"));
+    for (number, lease) in crowd.leases.iter().filter(|(_, lease)| lease.server == ours) {
+        assert_eq!(lease.address, at_theirs[number].address, "client {number}");
     }
     pair.until_equal(SYNC);
     pair.until_normal(1);
