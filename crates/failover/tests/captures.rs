@@ -1,5 +1,5 @@
-//! Whole links between two ISC dhcpd: every message of both directions is read, makes sense beside
-//! the others, and is written again byte by byte.
+//! Whole links between two ISC dhcpd, and between one and a server of ours: every message of both directions is read,
+//! makes sense beside the others, and is written again byte by byte.
 
 #[path = "common/pcap.rs"]
 mod pcap;
@@ -7,10 +7,11 @@ mod pcap;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use api::identity::State;
 use failover::wire::{BindingUpdate, Decoded, Dialect, Frame, FrameReader, Message, decode, encode};
 use leases::lease::Status;
 
-const CAPTURES: [(&str, &[u8]); 4] = [
+const CAPTURES: [(&str, &[u8]); 8] = [
     ("01-first-contact", include_bytes!("data/captures/01-first-contact.pcap")),
     ("02-release-expiry-renew", include_bytes!("data/captures/02-release-expiry-renew.pcap")),
     (
@@ -18,11 +19,22 @@ const CAPTURES: [(&str, &[u8]); 4] = [
         include_bytes!("data/captures/05-secondary-amnesia-recover-wait.pcap"),
     ),
     ("07-pool-balance", include_bytes!("data/captures/07-pool-balance.pcap")),
+    ("20-ours-shuts-down", include_bytes!("data/captures/20-ours-shuts-down.pcap")),
+    ("21-ours-comes-back", include_bytes!("data/captures/21-ours-comes-back.pcap")),
+    ("22-reserved", include_bytes!("data/captures/22-reserved.pcap")),
+    ("23-hba", include_bytes!("data/captures/23-hba.pcap")),
 ];
 
 /// 02 goes on where 01 ends, on the same connection.
-const LINKS: [(&str, &[&[u8]]); 3] =
-    [("01 and 02", &[CAPTURES[0].1, CAPTURES[1].1]), ("05", &[CAPTURES[2].1]), ("07", &[CAPTURES[3].1])];
+const LINKS: [(&str, &[&[u8]]); 7] = [
+    ("01 and 02", &[CAPTURES[0].1, CAPTURES[1].1]),
+    ("05", &[CAPTURES[2].1]),
+    ("07", &[CAPTURES[3].1]),
+    ("20", &[CAPTURES[4].1]),
+    ("21", &[CAPTURES[5].1]),
+    ("22", &[CAPTURES[6].1]),
+    ("23", &[CAPTURES[7].1]),
+];
 
 #[test]
 fn every_message_of_both_directions_is_read_and_written_again_byte_by_byte() {
@@ -133,6 +145,43 @@ fn a_released_binding_has_the_time_of_its_release_in_both_expiries() {
     }
 }
 
+#[test]
+fn what_ours_and_a_dhcpd_said_is_what_each_capture_is_named_for() {
+    let said = |at: usize| conversation(CAPTURES[at].1).into_iter().map(|heard| heard.frame.message);
+    let states = |at: usize| -> Vec<State> {
+        said(at)
+            .filter_map(|message| match message {
+                Message::State(state) => Some(state.state),
+                _ => None,
+            })
+            .collect()
+    };
+    let flags = |at: usize, flagged: fn(&BindingUpdate) -> bool| {
+        said(at)
+            .filter(|message| matches!(message, Message::BndUpd(updates) if updates.iter().all(flagged)))
+            .count()
+    };
+    assert_eq!(states(4), [State::Shutdown, State::PartnerDown]);
+    assert_eq!(
+        states(5),
+        [
+            State::PartnerDown,
+            State::Recover,
+            State::Recover,
+            State::RecoverWait,
+            State::RecoverDone,
+            State::Normal,
+            State::Normal
+        ]
+    );
+    assert_eq!(flags(6, |update| update.flags.reserved), 5);
+    let hba: Vec<u8> = [0xff, 0].repeat(16);
+    assert!(
+        said(7)
+            .any(|message| matches!(message, Message::Connect(connect) if connect.hba == Some(hba.clone())))
+    );
+}
+
 struct Heard {
     packet: usize,
     from: SocketAddrV4,
@@ -171,4 +220,4 @@ fn is_reply(message: &Message) -> bool {
 }
 
 /// Messages of each capture, in the order of their names.
-const MESSAGES: [usize; 4] = [166, 20, 71, 504];
+const MESSAGES: [usize; 8] = [166, 20, 71, 504, 11, 55, 66, 10];
