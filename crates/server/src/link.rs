@@ -198,6 +198,9 @@ impl Server {
             mclt: self.max_lead.configured,
             hba: self.configured_hba(),
         };
+        if self.role == Role::Primary {
+            self.counters.add("failover_messages_sent", "CONNECT", 1);
+        }
         self.links.sessions.insert(conn, Session::new(settings, now));
     }
 
@@ -208,8 +211,12 @@ impl Server {
         while let Some(session) = self.links.sessions.get_mut(&conn) {
             match session.next(now) {
                 Ok(None) => return,
-                Ok(Some(Received::Opened { mclt, hba })) => self.opened(now, conn, mclt, hba),
+                Ok(Some(Received::Opened { mclt, hba })) => {
+                    self.counters.add("failover_messages_received", "CONNECT", 1);
+                    self.opened(now, conn, mclt, hba);
+                }
                 Ok(Some(Received::Accepted { extensions })) => {
+                    self.counters.add("failover_messages_received", "CONNECTACK", 1);
                     let sent = session.settings().mclt;
                     let latest = self.latest_promise();
                     self.max_lead.connect_acked(sent, now.wall, latest);
@@ -218,6 +225,9 @@ impl Server {
                 }
                 Ok(Some(Received::Message(frame))) => self.message(now, conn, frame),
                 Err(failure) => {
+                    if matches!(failure, Failure::Disconnected { .. }) {
+                        self.counters.add("failover_messages_received", "DISCONNECT", 1);
+                    }
                     self.fail_link(now, conn, &failure);
                     return;
                 }
@@ -387,6 +397,7 @@ impl Server {
         let extensions = vec![self.progress()];
         if let Some(session) = self.links.sessions.get_mut(&conn) {
             session.accept(extensions, after, now);
+            self.counters.add("failover_messages_sent", "CONNECTACK", 1);
         }
         self.register(now, conn, &[]);
     }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::lab::Lab;
 
@@ -23,6 +24,16 @@ pub struct Taken {
     pub server: Ipv4Addr,
     /// For how long.
     pub seconds: u32,
+    /// Since when.
+    pub at: Instant,
+}
+
+impl Taken {
+    /// Whether the client may still believe in it.
+    #[must_use]
+    pub fn is_believed(&self) -> bool {
+        self.at.elapsed() < Duration::from_secs(u64::from(self.seconds))
+    }
 }
 
 /// Called by udhcpc: configures nothing but the host's own interface, and tells the test.
@@ -72,6 +83,7 @@ impl Client {
             address: word()?.parse().map_err(|_| text.clone())?,
             server: word()?.parse().map_err(|_| text.clone())?,
             seconds: word()?.parse().map_err(|_| text.clone())?,
+            at: Instant::now(),
         };
         self.lease = Some(taken.clone());
         Ok(taken)

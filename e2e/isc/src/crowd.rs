@@ -121,6 +121,7 @@ fn told(line: &str) -> Option<(u32, Taken)> {
         address: columns.next()?.parse().ok()?,
         server: columns.next()?.parse().ok()?,
         seconds: columns.next()?.parse().ok()?,
+        at: std::time::Instant::now(),
     };
     Some((number, taken))
 }

@@ -1,5 +1,7 @@
 //! Our server.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -117,6 +119,26 @@ impl Ours {
     /// `ctl leases`.
     pub fn leases(&self) -> Result<Leases, String> {
         self.ask(&["leases"])?.lines().map(line).collect()
+    }
+
+    /// `/metrics`.
+    pub fn metrics(&self) -> Result<String, String> {
+        let words = |error: std::io::Error| error.to_string();
+        let mut stream = UnixStream::connect(&self.socket).map_err(words)?;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: ours\r\nConnection: close\r\n\r\n")
+            .map_err(words)?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).map_err(words)?;
+        Ok(text)
+    }
+
+    /// `ctl trace` from now on, into a file of the lab.
+    #[must_use]
+    pub fn trace(&self, lab: &Lab) -> Process {
+        let mut command = Command::new(binary());
+        command.arg("ctl").arg("--socket").arg(&self.socket).arg("trace");
+        Process::start("trace", command, &lab.path("trace"))
     }
 
     fn ask(&self, question: &[&str]) -> Result<String, String> {

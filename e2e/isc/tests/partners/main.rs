@@ -7,6 +7,7 @@ mod crowds;
 mod flags;
 mod lost;
 mod mistakes;
+mod observed;
 mod partner_down;
 mod pools;
 mod setups;
@@ -61,6 +62,8 @@ both_roles!(
     mistakes:
         another_name_for_the_relationship,
         both_have_the_same_role;
+    observed:
+        every_message_is_traced_in_a_line_and_counted;
     partner_down:
         ours_takes_over_from_a_dead_dhcpd,
         the_dhcpd_takes_over_from_ours,

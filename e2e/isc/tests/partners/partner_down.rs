@@ -176,6 +176,11 @@ pub(crate) fn both_gave_out_the_same_addresses(role: Role) {
     let leases = pair.ours.leases().unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(leases.values().filter(|lease| lease.state == "active").count(), POOL);
     pair.until_normal(1);
-    // The primary's client stays, and the secondary's update is refused.
+    // The primary's client stays, and the secondary's update is refused, and counted by its reason.
+    if role == Role::Primary {
+        let metrics = pair.ours.metrics().unwrap_or_else(|why| panic!("{why}"));
+        let counter = "dhcp_updates_rejected_total{reason=\"FatalConflict\"}";
+        assert!(metrics.lines().any(|line| line.starts_with(counter)), "{metrics}");
+    }
     pair.assert_isc_says_only(&["rejected: active for another client here"]);
 }
