@@ -167,7 +167,8 @@ impl Journal {
                 self.sweep.next = Some(lease.address);
                 return;
             }
-            if lease.starts != api::time::UnixTime::ZERO || lease.client.is_some() {
+            let touched = lease.starts != api::time::UnixTime::ZERO || lease.client.is_some();
+            if touched || lease.flags.reserved {
                 entries.push(lease_entry(lease));
                 left -= 1;
             }
