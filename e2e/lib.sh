@@ -19,7 +19,14 @@ build_static() {
   for package; do packages+=(--package "$package"); done
   RUSTFLAGS='-C target-feature=+crt-static' cargo build --quiet --locked --release \
     --target "$(rust_target)" "${packages[@]}" >&2
+  for package; do
+    ! keeps_marks "$(static_dir)/$package" ||
+      { echo "$package was built with the feature \`on\` of crates/marks, which only the simulator may have" >&2; return 1; }
+  done
 }
+
+# Whether a binary keeps marks of rules (crates/marks/src/set.rs).
+keeps_marks() { grep --quiet --fixed-strings --binary-files=text 'this binary keeps rule marks.' "$1"; }
 
 # Waits until a pair's condition Ready is true: until_ready NAMESPACE PAIR SECONDS.
 until_ready() {

@@ -9,6 +9,7 @@
 mod assumption;
 mod check;
 mod client;
+mod coverage;
 mod history;
 mod network;
 mod node;
@@ -19,6 +20,7 @@ mod world;
 
 pub use assumption::Assumption;
 pub use check::Violation;
+pub use coverage::Coverage;
 pub use plan::Plan;
 pub use search::{Broken, Found, Search};
 pub use shrink::shrink;

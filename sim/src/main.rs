@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
-use sim::{Assumption, Plan, Search, Violation, World, shrink};
+use sim::{Assumption, Coverage, Plan, Search, Violation, World, shrink};
 
 /// Deterministic simulation of a failover pair.
 #[derive(Debug, Parser)]
@@ -22,7 +22,16 @@ struct Arguments {
     /// Threads that play seeds.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Play one seed and print its whole history.
+    /// How many worlds to play beside those whose operator keeps to no rule.
+    #[arg(long, default_value_t = 0)]
+    reckless: u64,
+    /// Print in how many seeds each rule acted.
+    #[arg(long)]
+    coverage: bool,
+    /// Fail if a rule never acted, unless a proof says that it cannot.
+    #[arg(long)]
+    require_coverage: bool,
+    /// Play one seed and print its whole history; with `--reckless 1` that of its reckless world.
     #[arg(long)]
     replay: Option<u64>,
     /// Take from a seed that breaks an invariant whatever it does without, and print what is left.
@@ -46,6 +55,11 @@ impl Arguments {
     fn plan(&self, seed: u64) -> Plan {
         if self.plain { Plan::faulty(seed) } else { Plan::of(seed) }
     }
+
+    /// The one that is to be looked at.
+    fn one(&self, seed: u64) -> Plan {
+        if self.reckless > 0 { Plan::reckless(seed) } else { self.plan(seed) }
+    }
 }
 
 fn main() {
@@ -55,22 +69,22 @@ fn main() {
         return;
     }
     if let Some(seed) = arguments.shrink {
-        let Some((plan, _)) = shrink(&arguments.plan(seed)) else {
+        let Some((plan, _)) = shrink(&arguments.one(seed)) else {
             println!("seed {seed} holds");
             return;
         };
         replay(plan);
     }
     if let Some(seed) = arguments.replay {
-        replay(arguments.plan(seed));
+        replay(arguments.one(seed));
         return;
     }
     let begun = std::time::Instant::now();
     let total = play_all(&arguments);
     let seconds = begun.elapsed().as_secs_f64();
     if !total.broken.is_empty() {
-        if let Some(seed) = total.broken.keys().next() {
-            println!("replay with: cargo run --release -p sim -- --replay {seed}");
+        if let Some(world) = total.broken.keys().next() {
+            println!("replay with: cargo run --release -p sim -- {}", world.replay());
         }
         println!("{} of {} seeds do not hold", total.broken.len(), total.played);
         std::process::exit(1);
@@ -89,6 +103,13 @@ fn main() {
     }
     for (state, count) in total.states {
         println!("  entered {state}: {count}");
+    }
+    total.coverage.print(arguments.coverage);
+    let complaints = total.coverage.complaints();
+    if arguments.require_coverage && !complaints.is_empty() {
+        println!("{}", complaints.join("\n"));
+        println!("{} rules are not as they should be", complaints.len());
+        std::process::exit(1);
     }
 }
 
@@ -127,28 +148,55 @@ struct Total {
     requests: [u64; 2],
     excused: BTreeMap<(Assumption, &'static str), u64>,
     states: BTreeMap<&'static str, u64>,
-    broken: BTreeMap<u64, Violation>,
+    broken: BTreeMap<Which, Violation>,
+    coverage: Coverage,
+}
+
+/// A world by its seed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Which {
+    reckless: bool,
+    seed: u64,
+}
+
+impl Which {
+    fn replay(self) -> String {
+        let which = if self.reckless { " --reckless 1" } else { "" };
+        format!("--replay {}{which}", self.seed)
+    }
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}seed {}", if self.reckless { "reckless " } else { "" }, self.seed)
+    }
 }
 
 /// Seeds after which a word is said.
 const PROGRESS: u64 = 10_000;
 
 fn play_all(arguments: &Arguments) -> Total {
-    let next = AtomicU64::new(arguments.start);
-    let end = arguments.start.saturating_add(arguments.seeds);
+    let next = AtomicU64::new(0);
+    let end = arguments.seeds.saturating_add(arguments.reckless);
     let stop = AtomicBool::new(false);
     let total = Mutex::new(Total::default());
     std::thread::scope(|scope| {
         for _ in 0..arguments.threads.max(1) {
             scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= end {
                         return;
                     }
-                    let result = World::new(arguments.plan(seed), false).run();
+                    let reckless = number >= arguments.seeds;
+                    let before = if reckless { arguments.seeds } else { 0 };
+                    let which = Which { reckless, seed: arguments.start + (number - before) };
+                    let plan = if reckless { Plan::reckless(which.seed) } else { arguments.plan(which.seed) };
+                    let result = World::new(plan, false).run();
+                    let hits = marks::take();
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     total.played += 1;
+                    total.coverage.add(&hits);
                     if total.played.is_multiple_of(PROGRESS) {
                         eprintln!("{} seeds played, {} do not hold", total.played, total.broken.len());
                     }
@@ -168,8 +216,8 @@ fn play_all(arguments: &Arguments) -> Total {
                             }
                         }
                         Err(violation) => {
-                            println!("seed {seed}: {violation}");
-                            total.broken.insert(seed, violation);
+                            println!("{which}: {violation}");
+                            total.broken.insert(which, violation);
                             if !arguments.all {
                                 stop.store(true, Ordering::Relaxed);
                             }

@@ -179,7 +179,12 @@ impl Node {
         self.note_durable(&entries).map_err(NoStart::Broken)?;
         self.fallen = None;
         if loaded.lsn == self.synced_lsn && before != self.durable {
-            return Err(NoStart::Broken("the leases loaded are not those that were durable".to_owned()));
+            let differs = |address: &&Ipv4Addr| before.get(*address) != self.durable.get(*address);
+            let which = before.keys().chain(self.durable.keys()).find(differs);
+            let both = which.map(|address| (before.get(address), self.durable.get(address)));
+            return Err(NoStart::Broken(format!(
+                "the leases loaded are not those that were durable: {both:?}"
+            )));
         }
         self.synced_lsn = loaded.lsn;
         self.rotten = false;

@@ -2,6 +2,7 @@
 //! §6.2): each forbidden one would end its process, park it, or make it serve without data.
 
 use api::identity::State;
+use marks::{Mark, sometimes};
 
 /// What to do instead of announcing a state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,7 +21,7 @@ pub enum Announce {
 #[must_use]
 pub fn to_isc(peer: State, mine: State, startup: bool) -> Announce {
     use Announce::{CloseInstead, Permitted, SayFirst, SayInstead};
-    match (peer, mine) {
+    let announce = match (peer, mine) {
         (State::Normal, State::PotentialConflict | State::ResolutionInterrupted | State::ConflictDone) => {
             CloseInstead
         }
@@ -62,5 +63,7 @@ pub fn to_isc(peer: State, mine: State, startup: bool) -> Announce {
             | State::RecoverWait,
             _,
         ) => Permitted,
-    }
+    };
+    sometimes!(Mark::Guard { peer, mine }, announce != Permitted);
+    announce
 }

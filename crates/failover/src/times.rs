@@ -12,6 +12,7 @@ mod tests;
 use api::identity::Role;
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 pub use max_lead::MaxLead;
 
@@ -80,6 +81,9 @@ pub fn grant(now: UnixTime, desired: Seconds, mclt: Seconds, lease: Option<&Leas
             now + desired + lead
         }
     };
+    sometimes!(lead_rule(mode, actual, desired, mclt));
+    sometimes!(Rule::HeldUntilStays, lease.is_some_and(|lease| lease.held_until > exp));
+    sometimes!(Rule::SentPotentialStays, lease.is_some_and(|lease| lease.sent_potential > potential));
     // Both are high-water marks: an ACK or an update that came before may be the one that counts.
     Grant {
         actual,
@@ -217,6 +221,20 @@ pub fn is_own(lease: &Lease, role: Role) -> bool {
 pub fn blocks_exit(lease: &Lease, now: UnixTime, mclt: Seconds) -> bool {
     let bound = now.max(lease.acked_potential).max(lease.received_potential) + mclt;
     lease.status == Status::Active && lease.sync != Sync::Agreed && lease.held_until > bound
+}
+
+/// What limited the length of a lease.
+fn lead_rule(mode: Mode, actual: Seconds, desired: Seconds, mclt: Seconds) -> Rule {
+    match mode {
+        Mode::Bootp => Rule::LeadWithoutEnd,
+        Mode::PartnerDownFull => Rule::LeadOfPartnerDown,
+        Mode::ResolutionInterrupted if actual == desired => Rule::LeadInConflictNotNeeded,
+        Mode::ResolutionInterrupted => Rule::LeadInConflictIsMclt,
+        Mode::Lead if actual == desired => Rule::LeadNotNeeded,
+        Mode::Lead if actual == mclt => Rule::LeadIsMclt,
+        Mode::Lead => Rule::LeadIsPotentialAndMclt,
+        Mode::StrictLead => Rule::LeadIsStrict,
+    }
 }
 
 /// How long it is until `time`; zero if it is past, without end if it has none.

@@ -2,6 +2,7 @@
 //! which states follow from losing the link.
 
 use api::identity::{Role, State};
+use marks::{Mark, sometimes};
 
 /// What follows from the partner's state.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,6 +28,11 @@ pub fn on_partner_state(mine: State, partner: State, startup: bool) -> Next {
     use Next::{Go, NormalBehindBarrier, Reenter, Request, RequestOwed, Stay};
     use State as S;
 
+    sometimes!(if startup && mine == S::PartnerDown {
+        Mark::Flagged { partner }
+    } else {
+        Mark::Transition { mine, partner }
+    });
     match (mine, partner) {
         // Nothing was heard yet, or the partner named a state that is only a flag on the wire.
         (_, S::Unknown | S::Startup) => Stay,
@@ -184,6 +190,7 @@ pub fn on_start(stored: State, previous: State) -> State {
 /// says that this server was surely down before the partner let go of it.
 #[must_use]
 pub fn on_partner_down_at_start(stored: State, was_down: bool) -> Next {
+    sometimes!(Mark::MeetsPartnerDown { stored, was_down });
     match stored {
         State::Normal | State::CommunicationsInterrupted if was_down => Next::Go(State::Recover),
         State::Normal
@@ -226,6 +233,7 @@ pub enum Service {
 /// The service of a state. RecoverDone serves only while the link is up (H-20).
 #[must_use]
 pub fn service(mine: State, linked: bool) -> Service {
+    sometimes!(Mark::Serves { mine, linked });
     match mine {
         State::Normal | State::CommunicationsInterrupted | State::PartnerDown | State::ConflictDone => {
             Service::All

@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use api::identity::State;
+use marks::{Mark, Reach};
 
 use self::State::{
     CommunicationsInterrupted as CI, ConflictDone as CD, PartnerDown as PD, PotentialConflict as PC,
@@ -150,4 +151,25 @@ fn a_primary_that_lost_its_data_serves_too_early_unless_it_waits_in_conflict() {
     };
     assert!(!serves_blindly(Rules::ALL));
     assert!(serves_blindly(Rules { lost_data_waits: false, ..Rules::ALL }));
+}
+
+/// What the simulator is told that it need not look for (`marks::unreachable`): cells of table 3.1 that no order of all
+/// these events reads.
+#[test]
+fn cells_said_to_be_beyond_reach_are_read_by_no_order_of_events() {
+    let _ = marks::take();
+    reachable(COMMANDS, Rules::ALL);
+    let hits = marks::take();
+    let cells = marks::needs(true).into_iter().filter(|need| matches!(need.mark, Mark::Transition { .. }));
+    let (read, rest): (Vec<_>, Vec<_>) = cells.partition(|need| need.is_met_by(&hits));
+    let wrong: Vec<String> = read
+        .iter()
+        .filter(|need| matches!(marks::unreachable(need), Some(Reach::Never(_) | Reach::NotBetweenOurs(_))))
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(wrong, Vec::<String>::new());
+    for need in &rest {
+        println!("not read: {need}: {:?}", marks::unreachable(need));
+    }
+    assert!(read.len() > rest.len(), "{} cells are read, {} are not", read.len(), rest.len());
 }

@@ -10,6 +10,7 @@ use dhcp::offer::Addresses;
 use failover::binding::{self, Here, Serving};
 use failover::times::{Mode, PartnerDown};
 use leases::lease::{Client, Lease, Status};
+use marks::{Rule, sometimes};
 
 use crate::Server;
 use crate::sync::own_free;
@@ -48,6 +49,7 @@ impl Server {
         };
         let (new_clients_from, held_since) =
             if self.endpoint.record().unsettled && here.state != State::PartnerDown {
+                sometimes!(Rule::Unsettled);
                 (UnixTime::INFINITE, UnixTime::INFINITE)
             } else {
                 let hold = self.endpoint.hold(now.wall);

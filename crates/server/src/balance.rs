@@ -14,6 +14,7 @@ use failover::pool::{
 };
 use failover::wire::Message;
 use leases::lease::{Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 use crate::Server;
 use crate::interface::Event;
@@ -55,6 +56,7 @@ impl Server {
                     // partner with an inconsistent database.
                     self.balance.next_request = now.mono + BALANCE_PERIOD_SHARED;
                 } else {
+                    sometimes!(Rule::AsksOnNormal);
                     self.request_addresses(now);
                 }
                 self.schedule(now);
@@ -82,6 +84,7 @@ impl Server {
                     if self.dialect() == Some(Dialect::Isc) {
                         self.give_surplus(now);
                     } else {
+                        sometimes!(Rule::AsksHourly);
                         self.request_addresses(now);
                     }
                     self.schedule(now);
@@ -89,6 +92,7 @@ impl Server {
             }
         }
         if self.role == Role::Secondary && now.mono >= self.balance.next_request && self.is_short() {
+            sometimes!(Rule::AsksWhenShort);
             self.request_addresses(now);
         }
     }
@@ -115,6 +119,12 @@ impl Server {
             let count = pool::give_count(self.counts(&pool), self.share(&pool), self.role, state);
             given += self.give(now, &pool, count);
         }
+        sometimes!(match (self.role, state) {
+            (Role::Secondary, _) => Rule::SecondaryGivesNothing,
+            (Role::Primary, State::Normal) if given > 0 => Rule::GivesAsked,
+            (Role::Primary, State::Normal) => Rule::GivesNothing,
+            (Role::Primary, _) => Rule::GivesNothingNow,
+        });
         let after = self.journal.last();
         if let Some(session) = self.links.session() {
             session.reply(xid, Message::PoolResp { transferred: given }, after, now);
@@ -152,7 +162,17 @@ impl Server {
         let shared = self.config.load_balancing.is_some();
         let (mut given, mut reclaimed) = (0, 0);
         for pool in self.all_pools() {
-            match pool::balance(self.counts(&pool), self.share(&pool), shared) {
+            let next = pool::balance(self.counts(&pool), self.share(&pool), shared);
+            sometimes!(
+                match next {
+                    Move::Give(_) => Rule::BalanceGives,
+                    Move::Reclaim(_) if shared => Rule::BalanceReclaims,
+                    Move::Reclaim(_) => Rule::ReclaimsHourly,
+                    Move::Nothing => Rule::BalanceRests,
+                },
+                shared || next != Move::Nothing
+            );
+            match next {
                 Move::Nothing => {}
                 Move::Give(count) => given += self.give(now, &pool, count),
                 Move::Reclaim(count) => reclaimed += self.reclaim(now, &pool, count),
@@ -173,6 +193,7 @@ impl Server {
         }
         for pool in self.all_pools() {
             let count = IscBalance::new(self.counts(&pool), self.role).gives();
+            sometimes!(Rule::IscGivesSurplus, count > 0);
             self.give(now, &pool, count);
         }
     }

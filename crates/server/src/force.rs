@@ -6,7 +6,8 @@ use api::force::{Evidence, Fence, FenceAccepted, ForceRequest, ForceState, Force
 use api::identity::{State, StoreStamp};
 use api::status::{RequestPhase, RequestStatus};
 use api::time::Now;
-use failover::endpoint::Grounds;
+use failover::endpoint::{Grounds, Refusal};
+use marks::{Mark, Rule, sometimes};
 
 use crate::Server;
 use crate::command::Refused;
@@ -49,12 +50,16 @@ impl Server {
             return Some(Err(Refused::new("invalid_request", message)));
         }
         if let Some(decided) = self.ledger.decided(&force.request_id) {
+            sometimes!(Rule::AnsweredFromLedger);
             return Some(Ok(Answer::Request(Box::new(decided.clone()))));
         }
         let from = self.state();
         let outcome = self.decide(now, id, request, forced, caller, from);
         let (phase, reason, kept) = match outcome {
-            Outcome::Later => return None,
+            Outcome::Later => {
+                sometimes!(Mark::Forced { state: force.state, mine: from, granted: true });
+                return None;
+            }
             Outcome::Granted => (RequestPhase::Granted, force.reason.clone(), true),
             Outcome::Refused(why) => (RequestPhase::Refused, Some(why), true),
             Outcome::NotNow(why) => (RequestPhase::Refused, Some(why), false),
@@ -94,12 +99,15 @@ impl Server {
         from: State,
     ) -> Outcome {
         if self.ledger.is_full() {
+            sometimes!(Rule::NotNowFull);
             return Outcome::NotNow(crate::ledger::Full.to_string());
         }
         if self.is_stopping_now() {
+            sometimes!(Rule::NotNowStopping);
             return Outcome::NotNow("the server is stopping; try again when it has stopped".to_owned());
         }
         if caller == Caller::Operator && self.forgot_requests() {
+            sometimes!(Rule::NotNowForgotten);
             return Outcome::NotNow(
                 "the store was lost, so the partner must first tell which requests were carried out; or force it on the \
                  server's own socket"
@@ -110,6 +118,7 @@ impl Server {
         if matches!(forced, Forced::PartnerDown { .. } | Forced::Normal { .. }) {
             let vouched = caller == Caller::Human && evidence == Evidence::Attested;
             if !vouched && !self.partner_may_be_isc() && !self.endpoint.is_store_confirmed() {
+                sometimes!(Rule::NotNowUnconfirmed);
                 return Outcome::NotNow(
                     "neither the partner nor the operator has confirmed since the start that the lease store is \
                      no old copy; try again later, or attest it on the server's own socket"
@@ -121,10 +130,12 @@ impl Server {
             && evidence == Evidence::Automatic
             && caller == Caller::Human
         {
+            sometimes!(Rule::NotNowNoEvidence);
             return Outcome::NotNow("nobody here can gather evidence; use Attested".to_owned());
         }
         let stamp = self.stamp();
         if let Some(expect) = request.expect.filter(|expect| *expect != stamp) {
+            sometimes!(Rule::RefusedExpectation);
             return Outcome::Refused(format!(
                 "the server is past the point that the request expects: {expect} was expected, it is at {stamp} in \
                  {from}"
@@ -172,9 +183,13 @@ impl Server {
                 may
             }
         };
+        sometimes!(Mark::Forced { state: request.force.state, mine: from, granted: result.is_ok() });
         match result {
             Ok(()) => Outcome::Granted,
-            Err(refusal) => Outcome::Refused(refusal.to_string()),
+            Err(refusal) => {
+                sometimes!(refusal_rule(refusal));
+                Outcome::Refused(refusal.to_string())
+            }
         }
     }
 
@@ -261,6 +276,24 @@ impl Server {
             Some(own) => !own,
             None => matches!(self.config.server(self.role.other()), Some(ServerConfig::External { .. })),
         }
+    }
+}
+
+fn refusal_rule(refusal: Refusal) -> Rule {
+    match refusal {
+        Refusal::PartnerOnItsWay(_) => Rule::RefusedPartnerOnItsWay,
+        Refusal::PartnerReachable(_) => Rule::RefusedPartnerReachable,
+        Refusal::WrongState(_) => Rule::RefusedWrongState,
+        Refusal::Unsynchronised(_) => Rule::RefusedUnsynchronised,
+        Refusal::NeedsExpert(_) => Rule::RefusedNeedsExpert,
+        Refusal::StoreNotEmpty => Rule::TokenRefused,
+        Refusal::Future => Rule::RefusedFuture,
+        Refusal::BeforeLoss(_) => Rule::RefusedBeforeLoss,
+        Refusal::PartnerNotServing => Rule::RefusedPartnerNotServing,
+        Refusal::PartnerUnsynchronised(_) => Rule::RefusedPartnerUnsynchronised,
+        Refusal::NoPartner => Rule::RefusedNoPartner,
+        Refusal::BarrierClosed => Rule::RefusedBarrierClosed,
+        Refusal::Alone => Rule::RefusedAlone,
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use api::identity::Lsn;
 use api::time::{Mono, Now, UnixTime};
 use leases::lease::{Client, Lease, Status};
+use marks::{Rule, sometimes};
 
 use crate::interface::ReplyBuf;
 
@@ -107,6 +108,7 @@ impl Gate {
         dropped: &mut Dropped,
     ) -> Option<(&'static str, ReplyBuf)> {
         if promise < now.wall {
+            sometimes!(Rule::PromiseNotDurable, !self.promises.is_empty() || !self.offers.is_empty());
             self.drop_stale(now, dropped);
             return None;
         }

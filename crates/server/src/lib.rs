@@ -45,6 +45,7 @@ use failover::times::MaxLead;
 use failover::transition::Service;
 use leases::log::Batch;
 use leases::table::Table;
+use marks::{Rule, sometimes};
 
 use crate::balance::Balance;
 use crate::counters::Counters;
@@ -221,6 +222,7 @@ impl Server {
         if self.failure.is_some() {
             return;
         }
+        sometimes!(Rule::StoreFailed);
         let dropped = self.gate.clear();
         self.counters.add("replies_dropped", "storage_failed", dropped as u64);
         self.outbox.event(Event::StorageFailed { why: error.clone() });
@@ -242,6 +244,8 @@ impl Server {
         let table = &self.table;
         let stands = |lease: &Promised| table.get(lease.address).is_some_and(|now| lease.is_kept_by(now));
         let reply = self.gate.poll(now, self.journal.durable(), self.durable_promise, stands, &mut dropped);
+        sometimes!(Rule::ReplyStale, dropped.stale > 0);
+        sometimes!(Rule::ReplyLeaseEnded, dropped.ended > 0);
         self.counters.add("replies_dropped", "stale", dropped.stale);
         self.counters.add("replies_dropped", "lease_ended", dropped.ended);
         let Some((label, reply)) = reply else { return false };
@@ -283,6 +287,7 @@ impl Server {
     /// Whether the server answers anybody in its present state.
     #[must_use]
     pub fn serving(&self) -> bool {
+        self.place_marks();
         self.failure.is_none() && self.endpoint.service() != Service::Silent
     }
 
@@ -327,11 +332,19 @@ impl Server {
     }
 
     fn note_time(&mut self, now: Now) {
+        self.place_marks();
         self.latest = self.latest.max(now.wall);
         if now.mono.millis_since(self.called_at) > STANDSTILL_MILLIS {
             self.stood_still_at = Some(now.mono);
         }
         self.called_at = now.mono;
+    }
+
+    /// What is marked from here on is of this server and its present partner.
+    pub(crate) fn place_marks(&self) {
+        if marks::ON {
+            marks::at(self.role, self.links.partner_is_own());
+        }
     }
 
     /// Whether what arrives now may have waited in a buffer while this process stood still.
@@ -342,7 +355,9 @@ impl Server {
     /// Whether the wall clock runs behind what was seen already: nothing may be allocated then, as waits
     /// would seem shorter than they are.
     fn clock_stepped_back(&self, now: Now) -> bool {
-        self.latest.since(now.wall) > Seconds(2)
+        let back = self.latest.since(now.wall) > Seconds(2);
+        sometimes!(Rule::ClockSteppedBack, back);
+        back
     }
 
     /// A lease changed: puts it into the table and on its way to the disk.
@@ -397,6 +412,7 @@ impl Server {
     fn drop_replies(&mut self) {
         let dropped = self.gate.clear();
         if dropped > 0 {
+            sometimes!(Rule::ReplyServiceEnded);
             self.counters.add("replies_dropped", "service_stopped", dropped as u64);
         }
     }

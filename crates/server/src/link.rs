@@ -13,6 +13,7 @@ use failover::endpoint::Action;
 use failover::guard::{self, Announce};
 use failover::session::{Failure, Received, Session, Settings};
 use failover::wire::{Extension, Frame, Message, RejectReason, StateMessage};
+use marks::{Rule, sometimes};
 
 use crate::Server;
 use crate::interface::{ConnId, Event, LinkOrder};
@@ -186,6 +187,7 @@ impl Server {
             self.role == Role::Primary && !self.links.sessions.is_empty()
         };
         if unwanted || self.links.sessions.len() >= SESSIONS_MAX {
+            sometimes!(Rule::ConnectionUnwanted);
             self.outbox.order(LinkOrder::Close(conn));
             return;
         }
@@ -268,6 +270,7 @@ impl Server {
     pub(crate) fn tick_links(&mut self, now: Now) {
         if self.is_stalled(now) {
             // CONTACTs must not hide a dead disk from the partner.
+            sometimes!(Rule::StoreStalled, !self.links.sessions.is_empty());
             for conn in self.links.sessions.keys().copied().collect::<Vec<_>>() {
                 self.outbox.order(LinkOrder::Close(conn));
                 self.link_down(now, conn, "store_stalled", "the own disk does not commit".to_owned());
@@ -286,6 +289,7 @@ impl Server {
             && registered.first_state_by.is_some_and(|by| by <= now.mono)
         {
             let conn = registered.conn;
+            sometimes!(Rule::IscNoFirstState);
             self.outbox.order(LinkOrder::Close(conn));
             self.link_down(now, conn, "no_state", "the partner did not say its state".to_owned());
         }
@@ -355,13 +359,18 @@ impl Server {
         if !session.speaks_own() {
             match guard::to_isc(heard.unwrap_or(State::Unknown), state, startup) {
                 Announce::Permitted => {}
-                Announce::SayInstead(instead) => said = instead,
+                Announce::SayInstead(instead) => {
+                    sometimes!(Rule::IscSaysInstead);
+                    said = instead;
+                }
                 Announce::SayFirst(first) => {
+                    sometimes!(Rule::IscSaysFirst);
                     let since = since.get();
                     let message = StateMessage { state: first, startup, since, extensions: Vec::new() };
                     session.send(Message::State(message), after, now);
                 }
                 Announce::CloseInstead => {
+                    sometimes!(Rule::IscClosesInstead);
                     let why = format!("an ISC partner must not hear {state} now; connecting anew");
                     self.outbox.order(LinkOrder::Close(conn));
                     self.links.guard_closures = self.links.guard_closures.saturating_add(1);
@@ -383,6 +392,7 @@ impl Server {
     /// A secondary was opened: store what CONNECT says, then accept.
     fn opened(&mut self, now: Now, conn: ConnId, mclt: Seconds, hba: [u8; 32]) {
         if self.links.registered.is_some() {
+            sometimes!(Rule::ConnectionDuplicate);
             if let Some(session) = self.links.sessions.get_mut(&conn) {
                 let failure =
                     session.refuse(RejectReason::DuplicateConnection, "a connection is established", now);
@@ -420,6 +430,7 @@ impl Server {
         });
         self.links.last_error = None;
         self.links.refusal = None;
+        self.place_marks();
         let context = self.context(now);
         self.endpoint.meet_while_fenced(self.promise.min(now.wall), context);
         self.endpoint.link_up(peer.receive_timer);

@@ -3,6 +3,7 @@
 use api::identity::State;
 use api::time::{Mono, Now};
 use failover::wire::Message;
+use marks::{Rule, sometimes};
 
 use crate::Server;
 use crate::interface::LinkOrder;
@@ -37,8 +38,13 @@ impl Server {
     /// All that we asked for has come.
     pub(crate) fn updates_done(&mut self, now: Now, xid: u32) {
         if self.exchange.request.is_none_or(|request| request.xid != xid) {
+            sometimes!(Rule::DoneAnswersNothing);
             return;
         }
+        sometimes!(
+            Rule::IscSettles,
+            self.endpoint.record().unsettled && self.links.partner_is_own() == Some(false)
+        );
         self.exchange.request = None;
         self.endpoint.settled();
         let context = self.context(now);
@@ -49,6 +55,7 @@ impl Server {
     pub(crate) fn ask_again(&mut self, now: Now) {
         let due = self.exchange.ask_at.is_some_and(|at| now.wall >= at);
         if due && self.endpoint.record().state == State::Normal && self.exchange.request.is_none() {
+            sometimes!(Rule::AsksAgainWhatWasEarly);
             self.exchange.ask_at = None;
             self.request_updates(now, false);
         }
@@ -60,6 +67,7 @@ impl Server {
         let heard_at = self.exchange.request.map(|request| request.heard_at);
         let over = heard_at.is_some_and(|at| now.mono.0 >= at.0 + patience);
         if let Some(conn) = self.links.registered().filter(|_| over) {
+            sometimes!(Rule::RequestUnanswered);
             self.outbox.order(LinkOrder::Close(conn));
             let why = format!(
                 "the partner did not answer a request for its leases for {} s; asking on another connection",

@@ -7,6 +7,7 @@ use api::time::Now;
 use failover::binding::{self, Denied, Here};
 use failover::transition::Service;
 use leases::lease::{Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 use crate::Server;
 use crate::command::Refused;
@@ -26,6 +27,7 @@ impl Server {
             return refused("not_serving", format!("no binding is changed in {state}"));
         }
         if self.isc_knows_better(lease) {
+            sometimes!(Rule::IscResetRefused);
             let message =
                 format!("{address} is leased, and the ISC dhcpd may know better: end the lease there");
             return refused("leased", message);
@@ -39,9 +41,11 @@ impl Server {
             Err(denied) => return refused(denied.class(), format!("{address}: {denied}")),
         };
         if !unused && let Some(message) = Self::may_be_used(lease, &here) {
+            sometimes!(Rule::ResetRefused);
             let advice = "If you know that no client uses it, say so with --unused (unused)";
             return refused("leased", format!("{message}. {advice}"));
         }
+        sometimes!(Rule::Resets);
         let text = format!("an operator reset {address}, which was {}", lease.status);
         self.counters.add("leases_reset", lease.status.as_str(), 1);
         self.commit(ended);

@@ -15,6 +15,7 @@ use failover::hash::{Hba, client_bucket};
 use failover::times;
 use failover::transition::Service;
 use leases::lease::{Client, Lease, Status};
+use marks::{Rule, sometimes};
 
 use crate::addresses::View;
 use crate::gate::Promised;
@@ -88,7 +89,10 @@ impl Server {
                 let decision = match self.remembered(now, served, &client, ciaddr) {
                     Decision::Silent(_) if self.may_adopt(now, &client, ciaddr) => Decision::Adopt(ciaddr),
                     // Whoever is refused would find nobody to begin anew with.
-                    Decision::Nak(_) if renewals_only => Decision::Silent("renewals_only"),
+                    Decision::Nak(_) if renewals_only => {
+                        sometimes!(Rule::NakWithheld);
+                        Decision::Silent("renewals_only")
+                    }
                     decision => decision,
                 };
                 self.conclude(now, &packet, served, &client, decision)
@@ -142,6 +146,10 @@ impl Server {
     /// Whether clients without a lease are served as well (§2.1).
     fn serves_everybody(&self) -> bool {
         let state = self.endpoint.record().state;
+        sometimes!(
+            Rule::ConflictServesAll,
+            state == State::ResolutionInterrupted && self.config.ri_serve == RiServe::Own
+        );
         self.endpoint.service() == Service::All
             || state == State::ResolutionInterrupted && self.config.ri_serve == RiServe::Own
     }
@@ -149,6 +157,7 @@ impl Server {
     /// Whether this server answers the client while both are in Normal (§10).
     fn is_ours(&self, packet: &Packet<'_>, request: &Request, received: Received, client: &Client) -> bool {
         if self.endpoint.record().state != State::Normal {
+            sometimes!(Rule::HashOff);
             return true;
         }
         let balanced = match request {
@@ -172,6 +181,11 @@ impl Server {
             self.config.load_balancing.is_some_and(|balancing| packet.secs() > balancing.max_seconds);
         let owner =
             if Hba(hba).primary_serves(client_bucket(client)) { Role::Primary } else { Role::Secondary };
+        sometimes!(match (owner == self.role, waited) {
+            (true, _) => Rule::HashOwner,
+            (false, true) => Rule::HashWaited,
+            (false, false) => Rule::HashNotOurs,
+        });
         waited || owner == self.role
     }
 
@@ -249,7 +263,10 @@ impl Server {
         let rules = Serving { claimed: true, ..self.rules_for(now, address) };
         match (lease.status, same, binding::may_lease(lease, client, &rules)) {
             (Status::Active, true, Ok(())) => Decision::Renew(address),
-            (Status::Active, false, _) => Decision::Nak("address is leased to another client"),
+            (Status::Active, false, _) => {
+                sometimes!(Rule::NakLeased);
+                Decision::Nak("address is leased to another client")
+            }
             (Status::Abandoned, _, _) => Decision::Nak("address is in use by somebody else"),
             // Its lease ran out, but nobody else had the address since.
             (_, true, Ok(())) => Decision::Renew(address),
@@ -358,6 +375,7 @@ impl Server {
             return Err("other_server");
         }
         if self.may_hear_the_past(now) {
+            sometimes!(Rule::IgnoresThePast);
             return Err("after_standstill");
         }
         self.table.get(address).filter(|_| self.is_configured(address)).ok_or("unknown_lease")

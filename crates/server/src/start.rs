@@ -97,6 +97,9 @@ impl Server {
         let alone = config.secondary.is_none();
         let settings = settings(&config);
         let last_operational = promise.unwrap_or(UnixTime::ZERO);
+        if marks::ON {
+            marks::at(role, None);
+        }
         let mut endpoint = Endpoint::start(role, record, loaded, last_operational, settings, context);
         endpoint.leases_last(config.longest_lease(), context);
         let digest = config::digest(&manifest);

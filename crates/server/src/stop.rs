@@ -6,6 +6,7 @@ use api::identity::State;
 use api::status::RequestPhase;
 use api::time::{Mono, Now, Seconds};
 use failover::transition::Service;
+use marks::{Rule, sometimes};
 
 use crate::Server;
 use crate::force::status_of;
@@ -97,7 +98,8 @@ impl Server {
         while let Some(stop) = &mut self.stopping {
             stop.next_look = now.mono.plus_millis(LOOK_MILLIS);
             let over = now.mono >= stop.until;
-            let may_go_on = match stop.step {
+            let step = stop.step;
+            let may_go_on = match step {
                 Step::Flushing => self.is_flushed(),
                 Step::Saying => self.links.session().is_none_or(|session| session.is_drained()),
                 Step::AwaitingPartner => {
@@ -108,6 +110,8 @@ impl Server {
             if !may_go_on && !over {
                 return;
             }
+            sometimes!(Rule::StopFlushedInVain, !may_go_on && step == Step::Flushing);
+            sometimes!(Rule::StopNotTakenOver, !may_go_on && step == Step::AwaitingPartner);
             self.next_step(now);
         }
     }

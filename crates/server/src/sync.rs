@@ -11,6 +11,7 @@ use failover::binding::{self, Dialect, Judge, Side, Verdict};
 use failover::times;
 use failover::wire::{BindingAck, BindingUpdate, Message, Reject, RejectReason};
 use leases::lease::{Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 use crate::Server;
 use crate::interface::Event;
@@ -153,6 +154,7 @@ impl Server {
     /// Hands the next update to the socket; false if none may go now.
     pub(crate) fn send_update(&mut self, now: Now) -> bool {
         if self.exchange.in_flight.len() >= self.links.window() {
+            sometimes!(Rule::WindowFull, !self.exchange.in_flight.is_empty());
             return false;
         }
         let Some(address) = self.next_update(now) else { return false };
@@ -161,6 +163,7 @@ impl Server {
         let mut update = binding::update_for(lease, &side);
         let record = self.endpoint.record();
         if side.dialect == Dialect::Own && (self.exchange.amnesia || now.wall <= record.amnesia_until) {
+            sometimes!(Rule::AmnesiaTold, lease.hold_until > now.wall);
             binding::tell_hold(&mut update, lease, now.wall);
         }
         let Some(session) = self.links.session() else { return false };
@@ -183,6 +186,7 @@ impl Server {
             // What it says later of an address is judged after what it said before.
             self.judge_early(now, |early| early.address == update.address);
             if self.is_a_moment_early(now, update) {
+                sometimes!(Rule::IscMomentEarly);
                 self.exchange.early.push((xid, update.clone()));
                 return;
             }
@@ -241,6 +245,7 @@ impl Server {
     pub(crate) fn acks(&mut self, now: Now, xid: u32, acks: &[BindingAck]) {
         let Some(sent) = self.exchange.in_flight.remove(&xid) else { return };
         let address = sent.address;
+        sometimes!(Rule::AnswerIsVoid, sent.void);
         if self.exchange.by_address.get(&address) == Some(&xid) {
             self.exchange.by_address.remove(&address);
         }
@@ -290,6 +295,11 @@ impl Server {
     pub(crate) fn answer_updates(&mut self, now: Now, xid: u32, all: bool) {
         // The link broke before all was told, and whoever lost its data need not say so again (RC-6).
         let everything = all || self.exchange.owes_everything;
+        sometimes!(match (all, everything) {
+            (true, _) => Rule::AnswersAll,
+            (false, true) => Rule::AnswersOwedAll,
+            (false, false) => Rule::AnswersTheRest,
+        });
         self.exchange.owes_everything = everything;
         // Not only after a common Normal: what was fetched from the partner, or acknowledged by it, before
         // the first one can be lost there as well.
@@ -300,6 +310,7 @@ impl Server {
         };
         // Each time: between two requests the partner may have lost its memory again.
         let remembers = self.dialect() == Some(Dialect::Isc) && self.endpoint.isc_remembers();
+        sometimes!(Rule::IscRemembers, all && remembers);
         if all && !remembers && (self.endpoint.record().integrated || partner_knew()) {
             self.exchange.amnesia = true;
             self.hold_for_amnesia(now);
@@ -318,6 +329,7 @@ impl Server {
     pub(crate) fn requeue(&mut self, now: Now) {
         let rejected: Vec<Lease> =
             self.table.iter().filter(|lease| lease.sync == Sync::Rejected).cloned().collect();
+        sometimes!(Rule::RequeuesRejected, !rejected.is_empty());
         for mut lease in rejected {
             lease.sync = Sync::Due;
             self.commit(lease);
@@ -350,6 +362,7 @@ impl Server {
         for address in due {
             self.exchange.rejected_at.remove(&address);
             if let Some(lease) = self.table.get(address).filter(|lease| lease.sync == Sync::Rejected) {
+                sometimes!(Rule::RetriesRejected);
                 let lease = Lease { sync: Sync::Due, ..lease.clone() };
                 self.commit(lease);
             }
@@ -363,6 +376,7 @@ impl Server {
             return;
         }
         let mclt = self.max_lead.for_grants();
+        let fresh = self.exchange.barrier.is_none();
         let table = &self.table;
         let barrier = self.exchange.barrier.get_or_insert_with(|| Barrier {
             promised: table
@@ -372,6 +386,7 @@ impl Server {
                 .collect(),
             due: table.iter().filter(|lease| lease.sync == Sync::Due).map(|lease| lease.address).collect(),
         });
+        let before = barrier.len();
         if let Some(address) = changed {
             barrier.due.remove(&address);
         }
@@ -392,6 +407,13 @@ impl Server {
                 barrier.due.retain(due);
             }
         }
+        sometimes!(Rule::BarrierHeldByPromise, !barrier.promised.is_empty());
+        sometimes!(Rule::BarrierHeldByUpdate, !barrier.due.is_empty());
+        sometimes!(Rule::BarrierOpensAtOnce, fresh && barrier.len() == 0);
+        sometimes!(
+            if changed.is_some() { Rule::BarrierShrinksByAnswer } else { Rule::BarrierShrinksByLook },
+            barrier.len() < before
+        );
         if barrier.promised.is_empty() && barrier.due.is_empty() {
             self.exchange.barrier = None;
             let context = self.context(now);
@@ -464,7 +486,9 @@ impl Server {
                     | State::RecoverWait
             )
         );
-        own && partner && !self.endpoint.is_starting()
+        let pushes = own && partner && !self.endpoint.is_starting();
+        sometimes!(Rule::PushesNothing, !pushes);
+        pushes
     }
 
     fn judge_update(&mut self, now: Now, address: Ipv4Addr, update: &BindingUpdate) -> Option<Reject> {
@@ -516,6 +540,7 @@ impl Server {
         let lease = match verdict {
             Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => lease,
             Verdict::Reject(reason, text) => {
+                sometimes!(reject_rule(reason));
                 if reason == RejectReason::OutdatedBindingInformation && mine.status == Status::Active {
                     let over = mine.held_until.max(mine.hold_until) + guard + Seconds(1);
                     // What is refused although it is over would be refused again, every second.
@@ -540,6 +565,8 @@ impl Server {
                     && mine.status == Status::Abandoned
                     && mine.sync != Sync::Due
                     && reason == RejectReason::LessCriticalBindingInformation;
+                sometimes!(Rule::LeasedAlthoughAbandoned, held.is_some());
+                sometimes!(Rule::AbandonedToldAgain, untold);
                 if untold || held.is_some() {
                     let lease = held.unwrap_or_else(|| mine.clone());
                     let sync = if untold { Sync::Due } else { lease.sync };
@@ -549,6 +576,7 @@ impl Server {
             }
         };
         if let Some(loser) = binding::displaced(mine, &lease) {
+            sometimes!(Rule::Displaced);
             self.outbox.event(Event::Notice {
                 class: "conflict",
                 text: format!("{address} was held by {loser}; the partner's client keeps it"),
@@ -579,6 +607,19 @@ impl Server {
 /// Free as configured, never used and never spoken of: both sides know it by their configuration.
 fn is_untouched(lease: &Lease) -> bool {
     lease.status == Status::Free && lease.client.is_none() && lease.starts == UnixTime::ZERO
+}
+
+fn reject_rule(reason: RejectReason) -> Rule {
+    match reason {
+        RejectReason::IllegalIpAddress => Rule::RejectsIllegalAddress,
+        RejectReason::FatalConflict => Rule::RejectsFatalConflict,
+        RejectReason::MissingBindingInformation => Rule::RejectsMissing,
+        RejectReason::OutdatedBindingInformation => Rule::RejectsOutdated,
+        RejectReason::LessCriticalBindingInformation => Rule::RejectsLessCritical,
+        RejectReason::IpNotReserved => Rule::RejectsNotReserved,
+        // Given for nothing else.
+        _ => Rule::IscAbandonedWithClient,
+    }
 }
 
 fn reject_label(reason: RejectReason) -> &'static str {

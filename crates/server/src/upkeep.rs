@@ -6,6 +6,7 @@ use api::time::{Now, UnixTime};
 use failover::binding;
 use failover::times::PartnerDown;
 use leases::lease::{Lease, Status};
+use marks::{Rule, sometimes};
 
 use crate::Server;
 
@@ -42,6 +43,7 @@ impl Server {
     /// Freezes until when each lease keeps its address from others, before anything in PartnerDown lowers
     /// what that is made of (§7.2).
     pub(crate) fn freeze_bounds(&mut self, now: Now) {
+        sometimes!(Rule::Freezes);
         let at = self.endpoint.record().partner_down_at.unwrap_or(now.wall);
         let mclt = self.max_lead.for_waits();
         self.rewrite(|lease| binding::freeze(lease, at, mclt));
@@ -51,6 +53,7 @@ impl Server {
     /// knows no more than this server.
     pub(crate) fn thaw_bounds(&mut self, now: Now) {
         let amnesia = self.exchange.amnesia || now.wall <= self.endpoint.record().amnesia_until;
+        sometimes!(if amnesia { Rule::ThawKeepsForAmnesia } else { Rule::Thaws });
         self.rewrite(|lease| binding::thaw(lease, amnesia));
     }
 

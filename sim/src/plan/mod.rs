@@ -95,6 +95,8 @@ pub struct Plan {
     pub wild_clocks: bool,
     /// Faults that do not happen, by their numbers.
     pub without: BTreeSet<u64>,
+    /// Mean time between orders that nobody should give; 0 for none. A3 and A7 do not hold then.
+    pub reckless: u64,
 }
 
 impl Plan {
@@ -193,6 +195,7 @@ impl Plan {
             drift: 0,
             wild_clocks: false,
             without: BTreeSet::new(),
+            reckless: 0,
         }
     }
 
@@ -245,7 +248,7 @@ impl Plan {
             }
             serde_json::json!({ "cidr": format!("10.{net}.0.0/24"), "pools": pools, "leaseSeconds": lease })
         };
-        let manifest = serde_json::json!({
+        let mut manifest = serde_json::json!({
             "apiVersion": "dhcpfailover.io/v1alpha1",
             "kind": "DhcpFailoverPair",
             "metadata": { "name": "sim", "namespace": "sim" },
@@ -260,6 +263,7 @@ impl Plan {
                 "allowScopeRemoval": true,
             },
         });
+        self.bend(&mut manifest["spec"], version);
         let manifest: PairManifest = serde_json::from_value(manifest).expect("the plan's manifest parses");
         let config = PairConfig::new(&manifest).expect("the plan's manifest is valid");
         (manifest, config)

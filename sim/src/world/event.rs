@@ -35,6 +35,7 @@ pub(super) enum What {
     ClockStep { node: usize },
     Change,
     Operate,
+    Dare,
     Reset { node: usize },
     Order { node: usize, order: Order },
     Start { node: usize },
@@ -80,6 +81,7 @@ impl What {
                 | Self::ClockStep { .. }
                 | Self::Change
                 | Self::Operate
+                | Self::Dare
                 | Self::Reset { .. }
                 | Self::Stall { .. }
                 | Self::LinkCut

@@ -50,7 +50,7 @@ impl World {
         // What was granted in PartnerDown is known to one server alone; a fenced partner knows at least that.
         let fenced = other.server.as_ref().is_some_and(|server| server.endpoint().fence_in_force().is_some());
         let known = !node.alone || fenced && self.version == 0;
-        !other.amnesic && other.synced && !other.rotten && !node.amnesic && known
+        self.plan.reckless > 0 || !other.amnesic && other.synced && !other.rotten && !node.amnesic && known
     }
 
     pub(super) fn rot(&mut self, node: usize) {
@@ -266,6 +266,7 @@ impl World {
             (plan.changes, (|| What::Change) as fn() -> What),
             (plan.double_losses, || What::DoubleLoss),
             (plan.operator, || What::Operate),
+            (plan.reckless, || What::Dare),
         ] {
             let mut at = self.pause_between(mean);
             while at < length {

@@ -310,7 +310,9 @@ impl World {
             let record = server.endpoint().record();
             if record.held || matches!(record.state, State::Paused | State::Shutdown) {
                 let request = self.request(node, ForcedState::Startup, None);
-                let command = Command::Force(Box::new(request), Caller::Operator);
+                // What a human stopped although its store was lost, the operator does not start again.
+                let caller = if self.plan.reckless > 0 { Caller::Human } else { Caller::Operator };
+                let command = Command::Force(Box::new(request), caller);
                 self.carry_out_order(node, Order::Give(Box::new(command)))?;
             }
         }
@@ -329,7 +331,12 @@ impl World {
         Some(server.endpoint().record().stamp)
     }
 
-    fn request(&mut self, node: usize, state: ForcedState, expect: Option<StateStamp>) -> ForceRequest {
+    pub(super) fn request(
+        &mut self,
+        node: usize,
+        state: ForcedState,
+        expect: Option<StateStamp>,
+    ) -> ForceRequest {
         let request_id = format!("request-{}", self.operator.made.len());
         let force = forced(node, request_id, state);
         let request = ForceRequest { force, expect };

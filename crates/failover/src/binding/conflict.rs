@@ -3,6 +3,7 @@
 use api::identity::Role;
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status};
+use marks::{Rule, sometimes};
 
 use super::merge::Incoming;
 use super::{Dialect, Judge, is_of};
@@ -24,6 +25,7 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
             Dialect::Own
                 if incoming.contact() == mine.cltt.unwrap_or_default() && t2(mine, ctx).is_none() =>
             {
+                sometimes!(Rule::ReleasedInSameSecond);
                 None
             }
             Dialect::Own => released_there(mine, incoming),
@@ -76,12 +78,18 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
             Status::Active | Status::Expired | Status::Released | Status::Free | Status::Backup,
         ) => match ctx.dialect {
             // Who was alone last has waited its time-out and uses the address again.
-            Dialect::Own if ctx.after_partner_down && incoming.starts > Some(mine.starts) => None,
+            Dialect::Own if ctx.after_partner_down && incoming.starts > Some(mine.starts) => {
+                sometimes!(Rule::AbandonedGivesWay);
+                None
+            }
             Dialect::Own => {
                 Some((RejectReason::LessCriticalBindingInformation, "abandoned here: somebody else uses it"))
             }
             // ISC ends and re-uses abandoned addresses by itself.
-            Dialect::Isc => None,
+            Dialect::Isc => {
+                sometimes!(Rule::IscAbandonedGivesWay);
+                None
+            }
         },
         (Status::Abandoned, Status::Reset | Status::Abandoned) => None,
     }
@@ -90,6 +98,7 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
 /// Active here and there.
 fn two_holders(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
     if is_of(mine, incoming.client.as_ref()) {
+        sometimes!(Rule::SameClient);
         return None;
     }
     if ctx.after_partner_down {
@@ -99,9 +108,14 @@ fn two_holders(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradict
             Role::Primary => theirs > ours,
             Role::Secondary => theirs >= ours,
         };
+        sometimes!(if accept { Rule::LaterContactWins } else { Rule::EarlierContactRefused });
         return (!accept)
             .then_some((RejectReason::OutdatedBindingInformation, "the client here was seen later"));
     }
+    sometimes!(match ctx.role {
+        Role::Primary => Rule::PrimaryKeepsClient,
+        Role::Secondary => Rule::SecondaryGivesWay,
+    });
     match ctx.role {
         Role::Primary => Some((RejectReason::FatalConflict, "active for another client here")),
         Role::Secondary => None,
@@ -128,6 +142,7 @@ fn t2(mine: &Lease, ctx: &Judge<'_>) -> Contradiction {
 /// The client was seen here after the lease was reset there, at the word that nobody uses the address (decision 022).
 fn seen_since(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
     let since = incoming.starts.is_some_and(|reset| mine.cltt.is_some_and(|contact| contact > reset));
+    sometimes!(Rule::ResetIsOlder, since && ctx.dialect == Dialect::Own);
     (since && ctx.dialect == Dialect::Own)
         .then_some((RejectReason::OutdatedBindingInformation, "the client was seen here after that"))
 }
@@ -142,6 +157,7 @@ fn t3(mine: &Lease, incoming: &Incoming) -> Contradiction {
 /// second will do: a client may have been granted its lease there and have released it in one second.
 fn released_there(mine: &Lease, incoming: &Incoming) -> Contradiction {
     let learned = mine.cltt_from_partner && mine.cltt.is_some() && mine.cltt == incoming.cltt;
+    sometimes!(Rule::ReleasedAsLearned, learned);
     if learned { None } else { t1(mine, incoming) }
 }
 
@@ -155,11 +171,18 @@ fn released_by_isc(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contra
         .filter(|at| incoming.lease_expiry == Some(*at) && *at <= in_doubt(ctx.now))
         .filter(|_| is_of(mine, incoming.client.as_ref()));
     if released_at.is_some_and(|at| at > in_doubt(mine.cltt.unwrap_or(UnixTime::ZERO))) {
+        sometimes!(Rule::IscReleaseByTime);
         return None;
     }
     match incoming.cltt {
-        None if ctx.now >= mine.held_until && !mine.held_until.is_infinite() => None,
-        None => Some((RejectReason::OutdatedBindingInformation, "the lease is not over here")),
+        None if ctx.now >= mine.held_until && !mine.held_until.is_infinite() => {
+            sometimes!(Rule::IscReleaseOfEnded);
+            None
+        }
+        None => {
+            sometimes!(Rule::IscReleaseTooEarly);
+            Some((RejectReason::OutdatedBindingInformation, "the lease is not over here"))
+        }
         Some(_) => released_there(mine, incoming),
     }
 }

@@ -3,6 +3,7 @@
 
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 use super::local::is_unparked;
 use crate::times::pd_bound;
@@ -62,6 +63,7 @@ pub fn leased_although_abandoned(mine: &Lease, update: &BindingUpdate, mclt: Sec
 pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
     let hold_until = match lease.status {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
+            sometimes!(Rule::AmnesiaHolds);
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
         // Freed in PartnerDown without the partner's word, who may have renewed it.
@@ -69,7 +71,10 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
-        Status::Free | Status::Backup if lease.sync != Sync::Agreed => lease.hold_until.max(lost_at + mclt),
+        Status::Free | Status::Backup if lease.sync != Sync::Agreed => {
+            sometimes!(Rule::AmnesiaHoldsTakenBack);
+            lease.hold_until.max(lost_at + mclt)
+        }
         Status::Free | Status::Backup => lease.hold_until,
     };
     Lease { hold_until, ..lease.clone() }
@@ -80,6 +85,7 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
 /// included, so that it can.
 #[must_use]
 pub fn partner_lost_data(lease: &Lease) -> Lease {
+    sometimes!(Rule::AmnesiaForgetsPotentials, lease.status == Status::Active);
     match lease.status {
         Status::Active => Lease {
             sent_potential: lease.sent_potential.max(lease.received_potential_max).max(lease.acked_potential),
@@ -127,6 +133,10 @@ pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
         | Status::Reset
         | Status::Backup => return None,
     };
+    sometimes!(
+        if status == Status::Active { Rule::AmnesiaRevives } else { Rule::AmnesiaRevivesAbandoned },
+        lease.hold_until > now
+    );
     (lease.hold_until > now).then(|| Lease {
         status,
         held_until: lease.held_until.max(lease.hold_until),
@@ -144,6 +154,7 @@ pub const QUARANTINE: Seconds = Seconds(10);
 pub fn prolong_quarantine(lease: &Lease, lost_at: UnixTime) -> Option<Lease> {
     let in_quarantine =
         lease.status.is_available() && lease.hold_until > lost_at && lease.hold_until <= lost_at + QUARANTINE;
+    sometimes!(Rule::IscQuarantineProlonged, in_quarantine);
     in_quarantine.then(|| Lease { hold_until: UnixTime::INFINITE, ..lease.clone() })
 }
 
@@ -152,5 +163,6 @@ pub fn prolong_quarantine(lease: &Lease, lost_at: UnixTime) -> Option<Lease> {
 #[must_use]
 pub fn end_quarantine(lease: &Lease, now: UnixTime) -> Option<Lease> {
     let prolonged = lease.status.is_available() && lease.hold_until.is_infinite();
+    sometimes!(Rule::IscQuarantineEnds, prolonged);
     prolonged.then(|| Lease { hold_until: now + QUARANTINE, ..lease.clone() })
 }

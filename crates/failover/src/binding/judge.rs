@@ -2,6 +2,7 @@
 
 use api::identity::Role;
 use leases::lease::{Lease, Status};
+use marks::{Mark, Rule, sometimes};
 
 use super::conflict::contradiction;
 use super::duel::{winner, winner_with_isc};
@@ -35,7 +36,14 @@ pub fn judge(mine: &Lease, update: &BindingUpdate, ctx: &Judge<'_>) -> Verdict {
         Duel::None | Duel::Lost { settled: false } => false,
         Duel::Lost { settled: true } | Duel::LostToRepair | Duel::Won => true,
     };
-    if !settled && let Some((reason, text)) = contradiction(mine, &incoming, ctx) {
+    let refusal = if settled { None } else { contradiction(mine, &incoming, ctx) };
+    let by_loss = ctx.lost_data && status == Status::Active;
+    sometimes!(Rule::LostDataTakesActive, by_loss && !settled);
+    sometimes!(
+        Mark::Conflict { mine: mine.status, incoming: status, accepted: refusal.is_none() },
+        !settled && !by_loss
+    );
+    if let Some((reason, text)) = refusal {
         return Verdict::Reject(reason, text);
     }
     let lease = merged(mine, &incoming, ctx);
@@ -68,13 +76,32 @@ fn fight(mine: &Lease, sent: &BindingUpdate, update: &BindingUpdate, ctx: &Judge
         Dialect::Isc => winner_with_isc(sent, update, mine.held_until, ctx),
     };
     let active = |update: &BindingUpdate| update.status == Some(Status::Active);
+    sometimes!(match ctx.dialect {
+        Dialect::Own => Mark::Duel {
+            primary: primary.status.unwrap_or_default(),
+            secondary: secondary.status.unwrap_or_default(),
+            winner: best,
+        },
+        Dialect::Isc =>
+            Mark::DuelWithIsc { ours: active(sent), theirs: active(update), won: best == ctx.role },
+    });
     match (best == ctx.role, ctx.dialect, ctx.role) {
         (true, _, _) => Duel::Won,
-        (false, Dialect::Isc, Role::Primary) if active(update) && !active(sent) => Duel::LostToRepair,
+        (false, Dialect::Isc, Role::Primary) if active(update) && !active(sent) => {
+            sometimes!(Rule::IscRepairs);
+            Duel::LostToRepair
+        }
         // An Active that lost to something else may have been renewed by its client meanwhile; and what
         // happened here since the copy was sent is judged like any other record.
-        (false, Dialect::Isc, _) if active(sent) && !active(update) => Duel::Lost { settled: false },
-        (false, Dialect::Isc | Dialect::Own, _) => Duel::Lost { settled: says(sent, mine, &ctx.side()) },
+        (false, Dialect::Isc, _) if active(sent) && !active(update) => {
+            sometimes!(Rule::IscDuelUnsettled);
+            Duel::Lost { settled: false }
+        }
+        (false, Dialect::Isc | Dialect::Own, _) => {
+            let settled = says(sent, mine, &ctx.side());
+            sometimes!(if settled { Rule::DuelSettled } else { Rule::DuelUnsettled });
+            Duel::Lost { settled }
+        }
     }
 }
 

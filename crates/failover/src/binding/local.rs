@@ -4,6 +4,7 @@ use api::identity::{Role, State};
 use api::pair::RiServe;
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 use super::is_of;
 use crate::times::{self, Mode, PartnerDown, Reuse, Who, is_own, reusable_from};
@@ -93,23 +94,44 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
     let here = &ctx.here;
     let same = is_of(lease, Some(client));
     match (service(ctx), lease.status) {
-        (Service::Nobody, _) => Err(Denied::NotServing),
-        (_, Status::Active) if !same => Err(Denied::Leased),
+        (Service::Nobody, _) => {
+            sometimes!(Rule::DeniedNotServing);
+            Err(Denied::NotServing)
+        }
+        (_, Status::Active) if !same => {
+            sometimes!(Rule::DeniedLeased);
+            Err(Denied::Leased)
+        }
         (Service::Everybody, Status::Active) if here.now >= ctx.new_clients_from => Ok(()),
         // Whoever else served meanwhile may have leased it again, once this client gave it up or its lease was over.
         (Service::Everybody, Status::Active) => {
             let known = ctx.claimed || lease.cltt > Some(ctx.held_since);
+            sometimes!(if known && here.now <= lease.held_until {
+                Rule::HoldRenews
+            } else {
+                Rule::HoldRefusesEndedLease
+            });
             if known && here.now <= lease.held_until { Ok(()) } else { Err(Denied::TooEarly) }
         }
         (Service::Renewals, Status::Active) if here.now <= lease.held_until => Ok(()),
-        (Service::Renewals, _) => Err(Denied::NotServing),
-        (Service::Everybody, Status::Abandoned) => Err(Denied::Abandoned),
-        (Service::Everybody, _) if here.now < ctx.new_clients_from => Err(Denied::TooEarly),
+        (Service::Renewals, _) => {
+            sometimes!(Rule::DeniedRenewalsOnly);
+            Err(Denied::NotServing)
+        }
+        (Service::Everybody, Status::Abandoned) => {
+            sometimes!(Rule::DeniedAbandoned);
+            Err(Denied::Abandoned)
+        }
+        (Service::Everybody, _) if here.now < ctx.new_clients_from => {
+            sometimes!(Rule::HoldRefusesNewClient);
+            Err(Denied::TooEarly)
+        }
         (
             Service::Everybody,
             Status::Free | Status::Backup | Status::Expired | Status::Released | Status::Reset,
         ) => {
             let who = if same && !may_be_freed(lease, here) { Who::SameClient } else { Who::OtherClient };
+            sometimes!(Rule::DeniedMayBeFreed, same && who == Who::OtherClient);
             match &ctx.down {
                 Some(down) => in_partner_down(lease, who, down, here.now),
                 None => in_company(lease, who, here),
@@ -143,6 +165,7 @@ pub fn may_adopt(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
 /// The record of such a lease: of the MCLT at most, as the partner does not know it.
 pub fn adopt(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> Result<Lease, Denied> {
     may_adopt(lease, client, ctx)?;
+    sometimes!(Rule::Adopts);
     Ok(granted(lease, client, desired, &Serving { mode: Mode::Lead, down: None, ..*ctx }))
 }
 
@@ -152,10 +175,14 @@ fn granted(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> L
     let known = is_of(lease, Some(client)) && !lease.status.is_available();
     let renewal = known && lease.status == Status::Active;
     let mode = match (ctx.mode, ctx.down) {
-        (Mode::PartnerDownFull, None) => Mode::Lead,
+        (Mode::PartnerDownFull, None) => {
+            sometimes!(Rule::LeadAfterPartnerWasHeard);
+            Mode::Lead
+        }
         (mode, _) => mode,
     };
     let times = times::grant(here.now, desired, ctx.mclt, known.then_some(lease), mode);
+    sometimes!(Rule::GrantToOther, !known && lease.client.is_some());
     let mut granted = if known { lease.clone() } else { Lease::new(lease.address) };
     granted.status = Status::Active;
     granted.client = Some(client.clone());
@@ -230,6 +257,13 @@ pub fn expire(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     if lease.status != Status::Active {
         return Err(Denied::NotOurs);
     }
+    sometimes!(match (here.state, here.role) {
+        (State::Normal | State::ConflictDone, Role::Primary) => Rule::ExpiresInNormal,
+        (State::Normal | State::ConflictDone, Role::Secondary) => Rule::ExpiryIsPrimarys,
+        (State::CommunicationsInterrupted, _) => Rule::ExpiresApart,
+        (State::PartnerDown, _) => Rule::ExpiresAlone,
+        _ => Rule::ExpiryNotServing,
+    });
     let end = match (here.state, here.role) {
         (State::Normal | State::ConflictDone, Role::Primary) | (State::CommunicationsInterrupted, _) => {
             lease.held_until.max(lease.hold_until)
@@ -250,7 +284,9 @@ pub fn expire(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
             _,
         ) => return Err(Denied::NotServing),
     };
+    sometimes!(Rule::GuardCounts, here.now > end && here.now <= end + here.guard);
     if end.is_infinite() || here.now <= end + here.guard {
+        sometimes!(Rule::ExpiryEarly);
         return Err(Denied::TooEarly);
     }
     Ok(changed(lease, Status::Expired, here))
@@ -266,6 +302,7 @@ pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     }
     // The partner knows nothing of the hold: it would lease the address at once.
     if lease.hold_until > UnixTime::ZERO && here.now < lease.hold_until + here.guard {
+        sometimes!(Rule::GiveHeld);
         return Err(Denied::TooEarly);
     }
     let status = match here.role {
@@ -292,6 +329,7 @@ pub fn unpark(lease: &Lease, here: &Here, down: &PartnerDown) -> Result<Lease, D
     match lease.status {
         Status::Expired | Status::Released | Status::Reset => {
             in_partner_down(lease, Who::OtherClient, down, here.now)?;
+            sometimes!(Rule::FreedAlone);
             // The potentials stay, as a sign that the partner holds a copy that must be ended: of an
             // abandoned address too, of which nothing was promised.
             let sent_potential = lease.sent_potential.max(lease.starts);
@@ -333,13 +371,20 @@ pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result
         return Err(Denied::NotOurs);
     }
     if !may {
+        sometimes!(Rule::AbandonedUnsettled, (here.state, here.role) == (State::Normal, Role::Primary));
         return Err(Denied::NotServing);
     }
     // Strictly after what a client may believe in, as time is cut to whole seconds.
     let held = here.now <= lease.held_until.max(lease.hold_until) + here.guard;
+    sometimes!(Rule::AbandonedHeld, held && here.now >= lease.starts + timeout);
     if held || here.now < lease.starts + timeout {
         return Err(Denied::TooEarly);
     }
+    sometimes!(if here.state == State::PartnerDown {
+        Rule::AbandonedReturnsAlone
+    } else {
+        Rule::AbandonedReturns
+    });
     Ok(changed(lease, Status::Reset, here))
 }
 
@@ -431,13 +476,20 @@ fn in_company(lease: &Lease, who: Who, here: &Here) -> Result<(), Denied> {
         Status::Free | Status::Backup => {
             let held = lease.hold_until > UnixTime::ZERO && here.now < lease.hold_until + here.guard;
             match (is_own(lease, here.role), who) {
-                (false, _) => Err(Denied::NotOwn),
-                (true, Who::OtherClient) if held => Err(Denied::TooEarly),
+                (false, _) => {
+                    sometimes!(Rule::DeniedNotOwn);
+                    Err(Denied::NotOwn)
+                }
+                (true, Who::OtherClient) if held => {
+                    sometimes!(Rule::DeniedHeldFree);
+                    Err(Denied::TooEarly)
+                }
                 (true, Who::SameClient | Who::OtherClient) => Ok(()),
             }
         }
         Status::Expired | Status::Released | Status::Reset => {
             let rewind = who == Who::SameClient && lease.certainly_unsent(here.link_edges);
+            sometimes!(if rewind { Rule::Rewinds } else { Rule::DeniedParked });
             if rewind { Ok(()) } else { Err(Denied::TooEarly) }
         }
         Status::Active => Err(Denied::Leased),
@@ -455,10 +507,33 @@ fn may_be_freed(lease: &Lease, here: &Here) -> bool {
 }
 
 fn in_partner_down(lease: &Lease, who: Who, down: &PartnerDown, now: UnixTime) -> Result<(), Denied> {
+    sometimes!(reuse_rule(lease, who, down, now));
     match reusable_from(lease, down, who) {
         reuse if reuse.is_due(now) => Ok(()),
         Reuse::Never => Err(Denied::NotOwn),
         Reuse::Now | Reuse::At(_) => Err(Denied::TooEarly),
+    }
+}
+
+/// By which row of §7.2 an address is reused, or is not yet.
+fn reuse_rule(lease: &Lease, who: Who, down: &PartnerDown, now: UnixTime) -> Rule {
+    let due = reusable_from(lease, down, who).is_due(now);
+    match (lease.status, who) {
+        (Status::Free | Status::Backup, _) if is_own(lease, down.role) => match lease.hold_until {
+            UnixTime::INFINITE => Rule::IscQuarantineAlone,
+            UnixTime::ZERO => Rule::ReuseOwn,
+            _ if due => Rule::ReuseOwn,
+            _ => Rule::ReuseOwnHeld,
+        },
+        (Status::Free | Status::Backup, _) if down.dynamic_bootp => Rule::ReusePartnersBootp,
+        (Status::Free | Status::Backup, _) if due => Rule::ReusePartnersDue,
+        (Status::Free | Status::Backup, _) => Rule::ReusePartnersEarly,
+        (Status::Abandoned, _) => Rule::ReuseAbandoned,
+        (_, Who::SameClient) => Rule::ReuseSameClient,
+        (_, Who::OtherClient) if lease.first_in_partner_down => Rule::ReuseFirstAlone,
+        (_, Who::OtherClient) if lease.hold_until == UnixTime::ZERO => Rule::ReuseUnfrozen,
+        (_, Who::OtherClient) if due => Rule::ReuseBoundDue,
+        (_, Who::OtherClient) => Rule::ReuseBoundEarly,
     }
 }
 

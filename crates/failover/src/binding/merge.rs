@@ -3,6 +3,7 @@
 use api::identity::Role;
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Flags, Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 use super::hold::QUARANTINE;
 use super::local::{SAME_MOMENT, is_unparked};
@@ -64,6 +65,7 @@ fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
             let mut lease = ended(mine, incoming, Status::Free, ctx);
             // An ISC secondary may revive what it expired for the same client until it reads our answer.
             if (ctx.dialect, ctx.role) == (Dialect::Isc, Role::Primary) {
+                sometimes!(Rule::IscQuarantine);
                 lease.hold_until = lease.hold_until.max(ctx.now + QUARANTINE);
             }
             lease
@@ -82,6 +84,7 @@ fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
             };
             let held_until =
                 if promised_since { lease.held_until.max(mine.held_until) } else { lease.held_until };
+            sometimes!(Rule::AbandonedPromisedSince, held_until > lease.held_until);
             let sync = if held_until > lease.held_until && ctx.dialect == Dialect::Own {
                 Sync::Due
             } else {
@@ -121,6 +124,7 @@ fn held(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
         is_of(mine, incoming.client.as_ref()) || (mine.status == Status::Reset && mine.client.is_none());
     let known = whose && remembered;
     let same = known && mine.status == Status::Active;
+    sometimes!(Rule::UnparkedRemembered, known && mine.status.is_available());
     // An end that was left out could be any that the partner may grant; what is at least safe is its lead.
     let told = incoming.lease_expiry.unwrap_or(ctx.now + ctx.mclt);
     let mut lease = if known { mine.clone() } else { Lease::new(mine.address) };
@@ -150,12 +154,14 @@ fn held(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
         lease.relay_info.clone_from(&incoming.relay_info);
     }
     if ctx.amnesia {
+        sometimes!(Rule::AmnesiaHoldsIncoming);
         // The server that lost its data may have renewed up to the MCLT beyond any potential.
         lease.hold_until = lease.hold_until.max(lease.latest_promise() + ctx.mclt);
     }
     // What was promised here and the partner does not know must reach it: the client would outlive its
     // record there.
     let more = lease.held_until > told + tolerance(ctx);
+    sometimes!(Rule::MoreIsTold, more);
     lease.sync = match mine.sync {
         Sync::Due if same => Sync::Due,
         Sync::Due | Sync::Agreed | Sync::Rejected if more => Sync::Due,
@@ -203,6 +209,7 @@ fn by_local_clock(time: u32, partner_ahead: i32) -> UnixTime {
     if received == UnixTime::ZERO || received.is_infinite() {
         return received;
     }
+    sometimes!(Rule::TimesCorrected, partner_ahead != 0);
     let shift = Seconds(partner_ahead.unsigned_abs());
     if partner_ahead < 0 { received + shift } else { received - shift }
 }

@@ -4,6 +4,7 @@
 use api::identity::{Role, State};
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Lease, Status, Sync};
+use marks::{Rule, sometimes};
 
 use super::local::is_unparked;
 use super::merge::own_if_reserved;
@@ -29,6 +30,14 @@ pub struct Side {
 #[must_use]
 pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
     let status = status_told(lease, side);
+    sometimes!(
+        match status {
+            Status::Backup => Rule::TellsReserved,
+            Status::Expired => Rule::TellsUnparkedExpired,
+            _ => Rule::TellsUnparkedReset,
+        },
+        status != lease.status
+    );
     let client = lease.client.as_ref().filter(|_| status != Status::Abandoned);
     let (lease_expiry, potential_expiry) = match status {
         Status::Active if lease.flags.bootp => (UnixTime::INFINITE, UnixTime::ZERO),
@@ -37,6 +46,7 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
         Status::Released | Status::Abandoned | Status::Reset => (lease.held_until, lease.starts),
         // An ISC secondary that has leased the address then refuses instead of dropping its client.
         Status::Free if (side.dialect, side.role) == (Dialect::Isc, Role::Primary) => {
+            sometimes!(Rule::IscReclaimLead);
             (lease.held_until, side.now + RECLAIM_LEAD)
         }
         Status::Free | Status::Backup => (lease.held_until, side.now),
@@ -63,8 +73,10 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
 /// Expired over its Active; it expires by itself.
 #[must_use]
 pub fn is_withheld(lease: &Lease, side: &Side, partner: State) -> bool {
-    (side.dialect, side.role, partner) == (Dialect::Isc, Role::Secondary, State::Normal)
-        && status_told(lease, side) == Status::Expired
+    let withheld = (side.dialect, side.role, partner) == (Dialect::Isc, Role::Secondary, State::Normal)
+        && status_told(lease, side) == Status::Expired;
+    sometimes!(Rule::IscWithholdsExpired, withheld);
+    withheld
 }
 
 /// The record after the partner accepted `sent`, which was made of an earlier or the present state of it.
@@ -79,23 +91,27 @@ pub fn acked(mine: &Lease, sent: &BindingUpdate, side: &Side) -> Lease {
             }
             let potential = UnixTime::new(u64::from(sent.potential_expiry.unwrap_or(0)));
             lease.acked_potential = lease.acked_potential.max(potential);
+            sometimes!(if tells_all(sent, mine) { Rule::AckAgrees } else { Rule::AckIsOld });
             if tells_all(sent, mine) {
                 lease.sync = Sync::Agreed;
             }
         }
         Status::Expired | Status::Released | Status::Reset => {
             if status_told(mine, side) == status && same_client(sent, mine) {
+                sometimes!(Rule::AckFrees);
                 return ended(lease, side);
             }
         }
         Status::Free | Status::Backup => {
             if status_told(mine, side) == status && sent.flags == mine.flags {
+                sometimes!(Rule::AckSettlesShare);
                 lease.sync = Sync::Agreed;
                 forget_potentials(&mut lease);
             }
         }
         Status::Abandoned => {
             if mine.status == Status::Abandoned {
+                sometimes!(Rule::AckAbandoned);
                 lease.sync = Sync::Agreed;
                 // Before it heard of it, the partner may have leased the address again: what it promised is on
                 // its way here, and can be no more than this.
@@ -130,10 +146,11 @@ pub fn rejected(mine: &Lease, sent: &BindingUpdate, reason: RejectReason, side: 
                 && mine.sync != Sync::Agreed
                 && !mine.flags.reserved =>
         {
+            sometimes!(Rule::RejectedReclaim);
             lease.status = Status::Backup;
             lease.sync = Sync::Agreed;
         }
-        (Status::Active, _) if !tells_all(sent, mine) => {}
+        (Status::Active, _) if !tells_all(sent, mine) => sometimes!(Rule::RejectedIsOld),
         (
             Status::Free
             | Status::Active
@@ -143,7 +160,10 @@ pub fn rejected(mine: &Lease, sent: &BindingUpdate, reason: RejectReason, side: 
             | Status::Reset
             | Status::Backup,
             _,
-        ) => lease.sync = Sync::Rejected,
+        ) => {
+            sometimes!(Rule::RejectedParks);
+            lease.sync = Sync::Rejected;
+        }
     }
     lease
 }

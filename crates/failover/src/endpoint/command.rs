@@ -5,6 +5,7 @@ use api::force::Fence;
 use api::identity::State;
 use api::status::PartnerDownCause;
 use api::time::{Seconds, UnixTime};
+use marks::{Rule, sometimes};
 
 use super::{Action, Context, Endpoint, HoldReason, STARTUP_SHORT};
 
@@ -92,6 +93,7 @@ impl Endpoint {
         self.end_fence();
         self.starting = None;
         if self.record.state == State::PartnerDown {
+            sometimes!(Rule::PartnerDownRevised, self.record.partner_down_at != Some(at));
             if self.record.partner_down_cause == Some(PartnerDownCause::ShutdownReceived) {
                 self.record.partner_down_cause = Some(PartnerDownCause::Requested);
             }
@@ -104,6 +106,7 @@ impl Endpoint {
             self.end_hold();
         } else if unsynchronised {
             let until = self.leases_over(at, grounds.longest_lease.max(ctx.mclt), ctx);
+            sometimes!(Rule::HoldSerialPartnerDown);
             self.hold_until(until, HoldReason::SerialPartnerDown, ctx.now.wall);
         }
         Ok(())
@@ -198,6 +201,7 @@ impl Endpoint {
                 if self.exit_pending && !confirm {
                     return Err(Refusal::BarrierClosed);
                 }
+                sometimes!(Rule::BarrierPassedByOperator, self.exit_pending);
                 self.enter(State::Normal, "accepted by an operator", ctx);
             }
             State::Unknown
@@ -223,6 +227,7 @@ impl Endpoint {
         }
         match self.shown_state() {
             State::Normal | State::CommunicationsInterrupted => {
+                sometimes!(Rule::Held, hold);
                 self.record.held = hold;
                 self.record_changed = true;
                 self.actions.push_back(Action::DropLink);
@@ -249,6 +254,7 @@ impl Endpoint {
         }
         self.starting = None;
         self.record.held = false;
+        sometimes!(Rule::RecoverTimeGiven, since.is_some());
         self.record.failed_at = Some(failed_at);
         self.record.wait_until = None;
         self.record.data_lost = true;
@@ -270,6 +276,7 @@ impl Endpoint {
     /// `unfence` ends a fence in force: a human vouches that the partner never went into PartnerDown.
     pub fn restart(&mut self, unfence: bool, last_operational: UnixTime, ctx: Context) {
         if unfence {
+            sometimes!(Rule::FenceEndedByOperator, self.fence_in_force().is_some());
             self.end_fence();
         }
         self.record.held = false;
@@ -353,6 +360,14 @@ impl Endpoint {
     /// (`spec/failover-protocol.md` §12.3). The later of two counts; the same one may gain its evidence.
     pub fn fence(&mut self, fence: Fence) {
         let held = self.record.fence;
+        sometimes!(
+            if held.is_some_and(|held| held.stamp() > fence.stamp()) {
+                Rule::FenceOlder
+            } else {
+                Rule::FenceReplaced
+            },
+            held.is_some_and(|held| held.stamp() != fence.stamp())
+        );
         let next = match held {
             Some(held) if held.stamp() > fence.stamp() => held,
             Some(held) if held.stamp() == fence.stamp() => {

@@ -3,6 +3,7 @@
 
 use api::identity::State;
 use api::time::{Seconds, UnixTime};
+use marks::{Rule, sometimes};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Endpoint, recovers};
@@ -72,6 +73,7 @@ impl Endpoint {
     /// Ends a hold at the operator's risk. Whether there was one.
     pub(super) fn end_hold(&mut self) -> bool {
         let held = self.record.hold.take().is_some();
+        sometimes!(Rule::HoldEndedByOperator, held);
         self.record_changed |= held;
         held
     }
@@ -80,6 +82,7 @@ impl Endpoint {
     /// answered a request for updates.
     pub fn settled(&mut self) {
         if !recovers(self.record.state) {
+            sometimes!(Rule::Settled, self.record.unsettled);
             self.record_changed |= std::mem::take(&mut self.record.unsettled);
         }
     }
@@ -112,6 +115,7 @@ impl Endpoint {
     /// single one, and there is nothing to wait for.
     pub fn partner_never_knew_us(&mut self) {
         if self.record.state == State::Recover && self.record.data_lost && !self.record.integrated {
+            sometimes!(Rule::PartnerNeverKnewUs);
             self.record.data_lost = false;
             self.record.failed_at = None;
             self.record_changed = true;
@@ -168,6 +172,7 @@ impl Endpoint {
     /// When all leases of this length that were granted up to `begin` are over, and the longer ones of earlier
     /// configurations.
     pub(super) fn leases_over(&self, begin: UnixTime, longest: Seconds, ctx: Context) -> UnixTime {
+        sometimes!(Rule::HoldCountsLongerLeases, self.record.longer_leases_until > over(begin, longest));
         over(begin, longest).max(self.record.longer_leases_until) + ctx.guard
     }
 
@@ -189,11 +194,17 @@ impl Endpoint {
             _ => None,
         };
         if let Some((begin, reason)) = begin {
+            sometimes!(if reason == HoldReason::BothStoresLost {
+                Rule::HoldBothLost
+            } else {
+                Rule::HoldPartnerDownLost
+            });
             self.hold_until(self.leases_over(begin, longest_lease, ctx), reason, ctx.now.wall);
         }
         if let Some(until) = partner_holds_until
             && until > ctx.now.wall
         {
+            sometimes!(Rule::HoldToldByPartner);
             let both = lost_since.is_some() || self.data_lost_since().is_none();
             let reason = if both { HoldReason::BothStoresLost } else { HoldReason::PartnerDownLost };
             self.hold_until(until, reason, ctx.now.wall);

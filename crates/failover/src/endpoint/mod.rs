@@ -14,6 +14,7 @@ use api::identity::{Role, State, StateStamp};
 use api::pair::StartupExpiry;
 use api::status::PartnerDownCause;
 use api::time::{Mono, Now, Seconds, UnixTime};
+use marks::{Mark, Rule, sometimes};
 
 pub use self::command::{Grounds, Refusal};
 pub use self::hold::{Hold, HoldReason};
@@ -186,6 +187,13 @@ impl Endpoint {
         self.first_word = self.first_word.or(Some((state, since)));
         self.contact_lost = None;
         let known = self.record.partner;
+        sometimes!(match known {
+            _ if same => Rule::WordIsRepeated,
+            Some(known) if first && (known.state, known.startup) == (state, startup) => {
+                Rule::FirstWordIsNoNews
+            }
+            _ => Rule::WordIsNews,
+        });
         self.record.partner = Some(PartnerRecord {
             state,
             startup,
@@ -200,6 +208,7 @@ impl Endpoint {
         self.record.partner_renews |= self.record.state == State::PartnerDown && state == State::RecoverDone;
         self.record_changed = true;
         if self.exit_pending && !self.leads_to_normal(state) {
+            sometimes!(Rule::BarrierForgotten);
             self.exit_pending = false;
         }
         if self.record.role == Role::Secondary
@@ -207,9 +216,11 @@ impl Endpoint {
             && !matches!(state, State::ConflictDone | State::Normal)
         {
             // The partner left the state for which the request was made (H-25).
+            sometimes!(Rule::SecondaryForgetsRequest, self.request.is_some());
             self.forget_request();
         }
         if self.token_is_refuted_by(state) {
+            sometimes!(Rule::TokenRefuted);
             let why = format!(
                 "the bootstrap token said that the pair is new, but the partner is in {state}: fetching \
                  everything from the partner"
@@ -234,8 +245,10 @@ impl Endpoint {
         }
         self.forget_request();
         self.exit_pending = false;
+        sometimes!(Mark::LinkLost { mine: self.record.state });
         match self.record.state {
             State::PartnerDown if self.record.partner_renews => {
+                sometimes!(Rule::PartnerMayRenewUntil);
                 self.partner_silent_at(ctx.now.wall + self.partner_receive_timer);
             }
             State::CommunicationsInterrupted => {
@@ -273,10 +286,16 @@ impl Endpoint {
             State::Recover => {
                 self.record.wait_until = self.record.failed_at.map(|failed| failed + ctx.mclt + ctx.guard);
                 let to = if self.wait_is_over(ctx) { State::RecoverDone } else { State::RecoverWait };
+                sometimes!(if to == State::RecoverDone {
+                    Rule::RecoveredAtOnce
+                } else {
+                    Rule::RecoveredAndWaits
+                });
                 self.enter(to, "the partner sent all its bindings", ctx);
             }
             State::PotentialConflict => {
                 if self.record.data_lost {
+                    sometimes!(Rule::ConflictDoneWaits);
                     // What this server granted before the loss is unknown; its clients are gone then (note 4).
                     self.record.wait_until =
                         self.record.failed_at.map(|failed| failed + ctx.mclt + ctx.guard);
@@ -300,7 +319,18 @@ impl Endpoint {
 
     /// Time has passed: see [`Endpoint::next_deadline`] and [`Endpoint::wakes_at`].
     pub fn tick(&mut self, ctx: Context) {
+        sometimes!(
+            if self.fence_in_force().is_some() {
+                Rule::StartWaitsForFence
+            } else {
+                Rule::StartWaitsByConfiguration
+            },
+            self.heard.is_none()
+                && self.starting.is_some_and(|end| end <= ctx.now.mono)
+                && !self.may_start_alone()
+        );
         if self.starting.is_some_and(|end| end <= ctx.now.mono) && self.may_start_alone() {
+            sometimes!(Rule::StartsAlone);
             self.starting = None;
             if self.record.state == State::CommunicationsInterrupted {
                 self.contact_lost = Some(ctx.now);
@@ -308,10 +338,12 @@ impl Endpoint {
             self.announce();
         }
         if self.safe_period_ends().is_some_and(|end| end <= ctx.now.mono) {
+            sometimes!(Rule::SafePeriodEnds);
             self.let_go(PartnerDownCause::SafePeriod, "the safe period without contact is over", ctx);
         }
         match self.record.state {
             State::RecoverWait if self.wait_is_over(ctx) => {
+                sometimes!(Rule::RecoverWaitEnds);
                 self.enter(State::RecoverDone, "the wait for leases that only this server knew is over", ctx);
             }
             State::PotentialConflict => self.try_end_conflict(ctx),
@@ -322,6 +354,7 @@ impl Endpoint {
     /// The exit barrier is open (§7.3); without effect unless [`Endpoint::is_exit_pending`].
     pub fn barrier_open(&mut self, ctx: Context) {
         if self.exit_pending {
+            sometimes!(Rule::BarrierOpens);
             self.enter(State::Normal, "both servers have the same leases", ctx);
         }
     }
@@ -440,6 +473,8 @@ impl Endpoint {
     #[must_use]
     pub fn service(&self) -> Service {
         let fenced = self.heard.is_none() && self.fence_in_force().is_some();
+        sometimes!(Rule::FenceSilences, fenced);
+        sometimes!(Rule::ConflictOneSided, self.is_conflict_one_sided());
         if self.is_starting() || fenced || self.is_conflict_one_sided() {
             return Service::Silent;
         }
@@ -472,19 +507,32 @@ impl Endpoint {
         match next {
             Next::Stay => {}
             Next::Go(to) => self.enter(to, "the partner's state", ctx),
-            Next::Reenter => self.enter(State::Normal, "the partner was away for a moment", ctx),
-            Next::NormalBehindBarrier => self.exit_pending = true,
+            Next::Reenter => {
+                sometimes!(Rule::ReentersNormal);
+                self.enter(State::Normal, "the partner was away for a moment", ctx);
+            }
+            Next::NormalBehindBarrier => {
+                sometimes!(Rule::BarrierUp);
+                self.exit_pending = true;
+            }
             Next::Request => {
                 // Once everything was asked for, only everything is an answer (RC-6).
                 let all = self.record.data_lost
                     || !self.record.integrated
                     || self.request.is_some_and(|request| request.all);
+                sometimes!(match &self.record {
+                    record if record.data_lost => Rule::AsksForLostData,
+                    record if !record.integrated => Rule::AsksForAllOfStranger,
+                    _ if all => Rule::AsksForAllAgain,
+                    _ => Rule::AsksForTheRest,
+                });
                 self.ask(all);
             }
             Next::RequestOwed => match self.record.role {
                 Role::Primary => {}
                 Role::Secondary => {
                     if self.request.is_none() || self.heard() == Some(State::ConflictDone) {
+                        sometimes!(Rule::SecondaryAsksWhatItIsOwed);
                         self.ask(self.record.data_lost);
                     }
                 }
@@ -509,6 +557,7 @@ impl Endpoint {
 
     fn try_end_conflict(&mut self, ctx: Context) {
         if self.request.is_some_and(|request| request.answered) && self.wait_is_over(ctx) {
+            sometimes!(Rule::ConflictWaitEnds, self.record.wait_until.is_some());
             self.record.data_lost = false;
             self.enter(after_resolution(self.record.role), "the conflict is resolved on this side", ctx);
         }
@@ -565,8 +614,12 @@ impl Endpoint {
                 self.record.wait_until = None;
                 if self.heard.is_some() {
                     match self.record.role {
-                        Role::Primary => self.ask(self.record.data_lost),
+                        Role::Primary => {
+                            sometimes!(Rule::PrimaryAsksInConflict);
+                            self.ask(self.record.data_lost);
+                        }
                         Role::Secondary if self.heard() == Some(State::ConflictDone) => {
+                            sometimes!(Rule::SecondaryAsksOnEntry);
                             self.ask(self.record.data_lost);
                         }
                         Role::Secondary => {}
@@ -577,6 +630,7 @@ impl Endpoint {
                 if let Some((state, startup)) = self.heard
                     && !self.is_starting()
                 {
+                    sometimes!(Rule::RecoverDoneLooksAgain, to == State::RecoverDone);
                     self.apply(on_partner_state(to, state, startup), ctx);
                 }
             }

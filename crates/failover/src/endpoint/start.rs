@@ -7,6 +7,7 @@ use api::force::{Evidence, Fence};
 use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::status::PartnerDownCause;
 use api::time::{Seconds, UnixTime};
+use marks::{Mark, Rule, sometimes};
 
 use super::{Action, Context, Endpoint, Refusal, STARTUP_LONG, STARTUP_SHORT, Settings};
 use crate::record::{PartnerRecord, Record};
@@ -48,6 +49,8 @@ impl Endpoint {
             record.link_edges += 1;
         }
         let wait = if lost || now.since(last_operational) >= ctx.mclt { STARTUP_LONG } else { STARTUP_SHORT };
+        sometimes!(if wait == STARTUP_LONG { Rule::StartIsLong } else { Rule::StartIsShort });
+        sometimes!(Rule::StoreIsEmpty, lost);
         let mut endpoint = Self {
             record,
             record_changed: true,
@@ -75,6 +78,7 @@ impl Endpoint {
             endpoint.actions.push_back(Action::FreezeBounds);
         }
         if endpoint.record.partner_renews {
+            sometimes!(Rule::PartnerMayHaveRenewed);
             // When the connection was lost is not known, nor the partner's timer.
             endpoint.partner_silent_at(now + settings.receive_timer.max(RECEIVE_TIMER));
         }
@@ -88,8 +92,11 @@ impl Endpoint {
     pub(super) fn take_up(&mut self, why: &'static str, ctx: Context) {
         let stored = self.record.state;
         let previous = self.record.previous;
+        sometimes!(Mark::Start { stored });
+        sometimes!(Mark::StartPaused { previous }, stored == State::Paused);
         // A Shutdown that the partner never heard of is none: it has not taken over.
         let unheard = stored == State::Shutdown && std::mem::take(&mut self.record.shutdown_unsaid);
+        sometimes!(Rule::ShutdownUnsaid, unheard);
         let to = if unheard { on_start(State::Paused, previous) } else { on_start(stored, previous) };
         if to == stored {
             return;
@@ -106,6 +113,7 @@ impl Endpoint {
     pub fn compare_stores(&mut self, progress: Progress, ctx: Context) {
         let announced = self.announced();
         if progress.known_of_partner > announced {
+            sometimes!(Rule::BehindPartner);
             self.fall_back("the partner", announced, progress.known_of_partner, ctx);
         }
         self.record.unconfirmed = None;
@@ -123,6 +131,7 @@ impl Endpoint {
         self.record_changed |= self.record.unseen.is_some();
         let held = self.record.unseen.take().unwrap_or(of_this_start);
         if highest > held {
+            sometimes!(Rule::BehindOperator);
             self.fall_back("the operator", held, highest, ctx);
         }
     }
@@ -172,6 +181,7 @@ impl Endpoint {
     /// waiting (`spec/failover-protocol.md` §12.2). The caller has checked the token itself.
     pub fn bootstrap(&mut self, store_is_empty: bool, ctx: Context) -> Result<(), Refusal> {
         if !store_is_empty || self.record.token_burnt {
+            sometimes!(Rule::TokenRefused);
             return Err(Refusal::StoreNotEmpty);
         }
         if self.record.state != State::Recover {
@@ -183,6 +193,10 @@ impl Endpoint {
         self.record.data_lost = false;
         self.record_changed = true;
         self.starting = None;
+        sometimes!(match self.record.role {
+            Role::Primary => Rule::BootstrapsPrimary,
+            Role::Secondary => Rule::BootstrapsSecondary,
+        });
         match self.record.role {
             Role::Primary => self.let_go(PartnerDownCause::Bootstrap, "first start of a new pair", ctx),
             // Asks for everything all the same: it has no record of the partner.
@@ -249,6 +263,7 @@ impl Endpoint {
     /// it. Call it before [`Self::link_up`].
     pub fn meet_while_fenced(&mut self, last_operational: UnixTime, ctx: Context) {
         if self.fence_in_force().is_some() && !self.is_starting() {
+            sometimes!(Rule::FenceMeetsPartner);
             self.last_operational = last_operational;
             self.starting = Some(ctx.now.mono);
         }
@@ -263,12 +278,14 @@ impl Endpoint {
         fence: Option<Fence>,
         ctx: Context,
     ) {
+        sometimes!(Rule::StartEndsByWord);
         self.starting = None;
         if partner == State::PartnerDown {
             // Evidence that this server could not serve when the partner was let go, if the fence that says so
             // was in force up to now (ST-3).
             let proven = fence.is_some_and(|fence| fence.evidence == Some(Evidence::Automatic));
             let was_down = proven || since > self.last_operational + ctx.guard;
+            sometimes!(Rule::FenceProvesDown, proven && since <= self.last_operational + ctx.guard);
             match on_partner_down_at_start(self.record.state, was_down) {
                 Next::Go(to) => {
                     if to == State::Recover {

@@ -1,6 +1,7 @@
 //! The MCLT while it changes (`spec/failover-behaviour.md` §5.2).
 
 use api::time::{Seconds, UnixTime};
+use marks::{Rule, sometimes};
 use serde::{Deserialize, Serialize};
 
 /// The MCLT in force, for grants and for waits. Plain values: store it whenever it changes, and before it
@@ -31,7 +32,9 @@ impl MaxLead {
     /// from [`connect_acked`](Self::connect_acked) on; smaller ones for grants at once and for waits once
     /// every lease granted under the old one ended.
     pub fn configure(&mut self, mclt: Seconds) {
+        sometimes!(Rule::MaxLeadUnproven, mclt > self.configured);
         if mclt < self.configured {
+            sometimes!(Rule::MaxLeadOwed);
             // Also when the larger one was never proven: the secondary may have stored it and its CONNECTACK
             // been lost.
             self.owed = self.owed.max(self.configured);
@@ -47,6 +50,7 @@ impl MaxLead {
         if sent != self.configured {
             return;
         }
+        sometimes!(Rule::MaxLeadProven, self.proven < sent);
         self.proven = sent;
         if self.owed > Seconds::ZERO && self.owed_until.is_infinite() {
             self.owed_until = now.max(latest_promise) + self.owed;
@@ -56,6 +60,7 @@ impl MaxLead {
     /// At the secondary: a CONNECT said `mclt`. Store the result, then send CONNECTACK.
     pub fn learned(&mut self, mclt: Seconds, now: UnixTime, latest_promise: UnixTime) {
         if mclt < self.configured {
+            sometimes!(Rule::MaxLeadOwedBySecondary);
             self.owed = self.owed.max(self.configured);
             self.owed_until = self.owed_until.max(now.max(latest_promise) + self.owed);
         }
@@ -67,6 +72,7 @@ impl MaxLead {
     pub fn pass(&mut self, now: UnixTime) -> bool {
         let over = self.owed > Seconds::ZERO && !self.owed_until.is_infinite() && now > self.owed_until;
         if over {
+            sometimes!(Rule::MaxLeadPassed);
             self.owed = Seconds::ZERO;
             self.owed_until = UnixTime::ZERO;
         }

@@ -285,6 +285,7 @@ impl Configuration {
     }
 
     fn run_table(&mut self, me: usize, rules: Rules) {
+        marks::at(ROLES[me], Some(true));
         let mine = self.servers[me];
         let Some((partner, startup)) = mine.partner else { return };
         match on_partner_state(mine.state, partner, startup) {
@@ -340,6 +341,7 @@ impl Configuration {
     }
 
     fn end_start(mut self, me: usize, state: State, rules: Rules) -> Vec<Self> {
+        marks::at(ROLES[me], Some(true));
         self.servers[me].starting = false;
         let mine = self.servers[me].state;
         let mut choices = BTreeSet::new();

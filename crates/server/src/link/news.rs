@@ -6,6 +6,7 @@ use api::status::RequestStatus;
 use api::time::{Now, Seconds, UnixTime};
 use failover::endpoint::Progress;
 use failover::wire::Extension;
+use marks::{Rule, sometimes};
 use serde::{Deserialize, Serialize};
 
 use crate::Server;
@@ -115,6 +116,7 @@ impl Server {
             }
             Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner, more })) => {
                 if self.ledger.learn(requests) {
+                    sometimes!(Rule::RequestLearned);
                     self.journal.document(Document::Ledger, &self.ledger);
                 }
                 if !more {

@@ -63,7 +63,7 @@ fn accepted(bench: &Bench) -> bool {
 }
 
 #[test]
-fn a_dhcpd_that_remembers_its_state_ends_its_leases_in_their_time() {
+pub(crate) fn a_dhcpd_that_remembers_its_state_ends_its_leases_in_their_time() {
     for first in [State::Normal, State::CommunicationsInterrupted, State::PartnerDown] {
         assert!(may_end(Manners::Isc, first), "{first}");
     }

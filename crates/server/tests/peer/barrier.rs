@@ -174,7 +174,7 @@ fn nothing_of_the_partners_is_given_away_once_it_was_heard() {
 
 /// A dhcpd that was alone says Normal first, and sends the rest after (§7.3).
 #[test]
-fn beside_a_dhcpd_nobody_new_is_served_until_it_has_told_what_it_granted_alone() {
+pub(crate) fn beside_a_dhcpd_nobody_new_is_served_until_it_has_told_what_it_granted_alone() {
     for manners in [Manners::Own, Manners::Isc] {
         let (mut bench, _) = in_state(Role::Secondary, manners, State::RecoverDone);
         bench.say(State::Normal, false);

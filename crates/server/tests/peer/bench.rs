@@ -151,6 +151,28 @@ impl Bench {
         bench
     }
 
+    /// The process ends and starts again from its disk.
+    pub(crate) fn restarted(mut self) -> Self {
+        self.hang_up();
+        let manifest = server::stored_manifest(&self.entries).expect("its configuration is stored");
+        let config = PairConfig::new(&manifest).expect("it was valid");
+        let boot = Boot {
+            role: self.role,
+            manifest,
+            config,
+            address: self.address(),
+            version: "test".to_owned(),
+            volume_uid: Some("volume".to_owned()),
+            token: None,
+            fence: None,
+            store_lost: false,
+            loaded: self.loaded,
+        };
+        self.server = Server::start(boot, &self.entries, self.now()).expect("its own store");
+        self.pump();
+        self
+    }
+
     pub(crate) fn now(&self) -> Now {
         let wall = UnixTime::new(u64::from(BASE) + self.millis / 1000);
         Now { wall, mono: Mono(1_000_000 + self.millis) }
@@ -162,6 +184,12 @@ impl Bench {
 
     /// TCP comes up, and both go through the handshake; the partner's first word is its state.
     pub(crate) fn connect(&mut self, state: State, startup: bool) {
+        self.shake_hands();
+        self.say(state, startup);
+    }
+
+    /// The same, before the partner says anything.
+    pub(crate) fn shake_hands(&mut self) {
         self.open();
         match self.role {
             Role::Primary => {
@@ -186,7 +214,6 @@ impl Bench {
                 );
             }
         }
-        self.say(state, startup);
     }
 
     /// TCP comes up.
@@ -347,6 +374,11 @@ impl Bench {
     }
 
     pub(crate) fn force(&mut self, state: &str) -> Answer {
+        let request = self.request(state);
+        self.command(Command::Force(Box::new(request), Caller::Human))
+    }
+
+    fn request(&self, state: &str) -> api::force::ForceRequest {
         let mut force = serde_json::json!({
             "requestId": format!("{state}-{}", self.next_command), "state": state, "confirm": true,
             "server": self.role.as_str(), "evidence": "Attested", "reason": "a test",
@@ -356,11 +388,19 @@ impl Bench {
             force["confirm"] = false.into();
         }
         let force = serde_json::from_value(force).expect("a request");
-        let request = api::force::ForceRequest { force, expect: None };
-        self.command(Command::Force(Box::new(request), Caller::Human))
+        api::force::ForceRequest { force, expect: None }
     }
 
-    fn command(&mut self, command: Command) -> Answer {
+    /// A state is forced, and what the server then wants to say stays with it for now.
+    pub(crate) fn begin(&mut self, state: &str) {
+        let request = self.request(state);
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        let now = self.now();
+        self.server.command(now, id, Command::Force(Box::new(request), Caller::Human));
+    }
+
+    pub(crate) fn command(&mut self, command: Command) -> Answer {
         let id = CommandId(self.next_command);
         self.next_command += 1;
         let now = self.now();

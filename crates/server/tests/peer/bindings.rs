@@ -13,22 +13,22 @@ use server::Answer;
 use crate::bench::{Bench, Manners, OnUpdate};
 use crate::grid::in_state;
 
-const HOLDER: u8 = 1;
-const OTHER: u8 = 2;
+pub(crate) const HOLDER: u8 = 1;
+pub(crate) const OTHER: u8 = 2;
 /// Seconds that the holder was promised.
-const LENGTH: u32 = 100;
+pub(crate) const LENGTH: u32 = 100;
 
 /// What the partner says: of which client, and when that one was seen last, in seconds after the holder's last contact
 /// here.
 #[derive(Clone, Copy, Debug)]
-struct Said {
-    status: Status,
-    client: u8,
-    contact: Option<i64>,
+pub(crate) struct Said {
+    pub(crate) status: Status,
+    pub(crate) client: u8,
+    pub(crate) contact: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Expected {
+pub(crate) enum Expected {
     Accept,
     Reject(RejectReason),
 }
@@ -73,15 +73,15 @@ fn by_table(role: Role, manners: Manners, mine: Status, said: Said, over: bool) 
 }
 
 /// A server in Normal with a binding of a status, and what its record says.
-struct Case {
-    bench: Bench,
-    address: Ipv4Addr,
+pub(crate) struct Case {
+    pub(crate) bench: Bench,
+    pub(crate) address: Ipv4Addr,
     /// The holder's last contact.
     contact: u32,
 }
 
 impl Case {
-    fn new(role: Role, manners: Manners, mine: Status) -> Self {
+    pub(crate) fn new(role: Role, manners: Manners, mine: Status) -> Self {
         let (bench, _) = in_state(role, manners, State::Normal);
         // The secondary was given 110 to 114.
         let free = Ipv4Addr::new(10, 0, 0, 105);
@@ -136,7 +136,7 @@ impl Case {
         assert_eq!(self.tell(update), Accept);
     }
 
-    fn update(&self, said: Said) -> BindingUpdate {
+    pub(crate) fn update(&self, said: Said) -> BindingUpdate {
         let now = self.bench.now().wall.get();
         let of_nobody = matches!(said.status, Status::Abandoned | Status::Free | Status::Backup);
         let after = |seconds: i64| u32::try_from(i64::from(self.contact) + seconds).expect("a time");
@@ -158,7 +158,7 @@ impl Case {
     }
 
     /// What the server answers.
-    fn tell(&mut self, update: BindingUpdate) -> Expected {
+    pub(crate) fn tell(&mut self, update: BindingUpdate) -> Expected {
         self.bench.heard.clear();
         self.bench.send(Message::BndUpd(vec![update]));
         self.bench.run(Seconds(1));
@@ -167,7 +167,7 @@ impl Case {
         answers[0].reject.as_ref().map_or(Accept, |reject| Reject(reject.reason))
     }
 
-    fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         self.bench.line(self.address).state
     }
 }
@@ -182,7 +182,7 @@ fn becomes(said: Status) -> &'static str {
 }
 
 #[test]
-fn every_cell_is_as_in_the_table() {
+pub(crate) fn every_cell_is_as_in_the_table() {
     let mut cells = 0;
     let mut wrong = Vec::new();
     for role in [Role::Primary, Role::Secondary] {

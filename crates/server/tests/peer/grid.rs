@@ -12,7 +12,7 @@ use State::{
     ResolutionInterrupted as RI, Shutdown as SHUT,
 };
 
-const PARTNER: [State; 11] = [N, CI, PD, PC, RI, CD, REC, RWAIT, RDONE, PAUSED, SHUT];
+pub(crate) const PARTNER: [State; 11] = [N, CI, PD, PC, RI, CD, REC, RWAIT, RDONE, PAUSED, SHUT];
 
 /// The table, a row an own state; where `–` stands there, the state itself.
 pub(crate) const TABLE: [(State, [State; 11]); 11] = [
@@ -159,7 +159,7 @@ fn is_fatal_to_a_dhcpd(partner: State, said: State) -> bool {
     }
 }
 
-fn differences(role: Role, manners: Manners) -> Vec<String> {
+pub(crate) fn differences(role: Role, manners: Manners) -> Vec<String> {
     let mut found = Vec::new();
     for (mine, row) in TABLE {
         if mine == CD && role == Role::Secondary {

@@ -4,6 +4,7 @@ mod amnesia;
 mod barrier;
 mod bench;
 mod bindings;
+mod coverage;
 #[path = "../common/dhcp.rs"]
 mod dhcp;
 mod evil;
@@ -12,4 +13,5 @@ mod grid;
 mod pools;
 mod requests;
 mod reset;
+mod strange;
 mod told;

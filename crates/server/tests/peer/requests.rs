@@ -19,7 +19,7 @@ fn asking(role: Role, manners: Manners) -> Bench {
 }
 
 #[test]
-fn rc_7_who_answers_no_request_is_asked_on_another_connection() {
+pub(crate) fn rc_7_who_answers_no_request_is_asked_on_another_connection() {
     for role in [Role::Primary, Role::Secondary] {
         for manners in [Manners::Own, Manners::Isc] {
             let mut bench = asking(role, manners);
@@ -53,7 +53,7 @@ fn told(bench: &Bench) -> usize {
 }
 
 #[test]
-fn rc_6_after_a_request_for_everything_that_was_cut_short_a_lesser_one_is_one_for_everything() {
+pub(crate) fn rc_6_after_a_request_for_everything_that_was_cut_short_a_lesser_one_is_one_for_everything() {
     let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
     for client in 1..6 {
         bench.lease(client).expect("a lease");

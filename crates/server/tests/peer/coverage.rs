@@ -1,0 +1,51 @@
+//! Which rules the stories with a partner that speaks octets bring about: all that only a dhcpd needs, and what two
+//! servers of ours never say to each other, so that the simulator cannot. `marks::unreachable` says why.
+
+use api::identity::Role;
+use marks::Reach;
+
+use crate::bench::Manners;
+use crate::{amnesia, barrier, bindings, grid, requests, strange};
+
+#[test]
+fn every_rule_that_needs_a_dhcpd_or_a_strange_partner_is_reached() {
+    let _ = marks::take();
+    for role in [Role::Primary, Role::Secondary] {
+        for manners in [Manners::Own, Manners::Isc] {
+            assert_eq!(grid::differences(role, manners), Vec::<String>::new());
+        }
+    }
+    bindings::every_cell_is_as_in_the_table();
+    amnesia::a_dhcpd_that_remembers_its_state_ends_its_leases_in_their_time();
+    barrier::beside_a_dhcpd_nobody_new_is_served_until_it_has_told_what_it_granted_alone();
+    requests::rc_7_who_answers_no_request_is_asked_on_another_connection();
+    requests::rc_6_after_a_request_for_everything_that_was_cut_short_a_lesser_one_is_one_for_everything();
+    strange::who_has_stopped_stays_whatever_was_on_its_way();
+    strange::a_survivor_waits_for_a_word_without_the_flag();
+    strange::a_duel_has_one_winner();
+    strange::a_duel_over_a_lease_that_is_over_goes_to_the_dhcpd();
+    strange::what_no_server_of_ours_says();
+    strange::an_address_abandoned_here_was_used_by_the_survivor();
+    strange::a_quarantine_lasts_until_the_next_normal();
+    strange::a_dhcpd_in_any_state_is_told_what_it_can_bear();
+    strange::only_a_dhcpd_needs_these();
+    let hits = marks::take();
+
+    let mut wrong = Vec::new();
+    for own in [true, false] {
+        for need in marks::needs(own) {
+            let (met, group) = (need.is_met_by(&hits), need.mark.group());
+            match marks::unreachable(&need) {
+                Some(Reach::Never(proof)) if met => {
+                    wrong.push(format!("reached, although {proof}: {group}: {need}"));
+                }
+                Some(Reach::NotBetweenOurs(_) | Reach::Rare(_)) if !met => {
+                    wrong.push(format!("not reached over octets: {group}: {need}"));
+                }
+                None if !own && !met => wrong.push(format!("not reached beside a dhcpd: {group}: {need}")),
+                _ => {}
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} rules:\n{}", wrong.len(), wrong.join("\n"));
+}

@@ -1,0 +1,157 @@
+//! Worlds whose operator gives up A3 and A7: servers are declared down that live, guards are gone past, times are made
+//! up, a safe period ends. Addresses may be given twice then; all else holds, and both still come to rest.
+//!
+//! Rules that such an operator alone brings about, PotentialConflict among them, act here.
+
+use api::force::{Evidence, Fence, ForcedState};
+use api::time::Seconds;
+use leases::log::testing::Generator;
+use server::{Caller, Command};
+
+use crate::plan::Plan;
+use crate::world::World;
+use crate::world::event::What;
+use crate::world::operator::Order;
+
+impl Plan {
+    /// Draws a world with a reckless operator.
+    #[must_use]
+    pub fn reckless(seed: u64) -> Self {
+        let mut draw = Generator::new(seed ^ 0x7ec1);
+        let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
+        let mut plan = Self::basic(seed);
+        plan.reckless = between(4, 40) * 1000;
+        plan.clients = between(4, 20);
+        plan.pool = between(3, 10) as u32;
+        let slow = between(0, 4) == 0;
+        plan.mclt = between(if slow { 60 } else { 15 }, if slow { 120 } else { 40 }) as u32;
+        plan.lease = between(60, 200) as u32;
+        plan.length = between(200, 900) * 1000;
+        plan.absence = between(2, 60) * 1000;
+        plan.delay = between(1, 800);
+        plan.link_cuts = between(8, 90) * 1000;
+        let mut mean = |one_of: u64, least: u64, most: u64| {
+            if between(0, one_of - 1) == 0 { between(least, most) * 1000 } else { 0 }
+        };
+        plan.kills = mean(2, 15, 120);
+        plan.power_cuts = mean(3, 15, 120);
+        plan.volume_losses = mean(3, 60, 300);
+        plan.operator = mean(2, 10, 90);
+        plan.resets = mean(2, 5, 60);
+        plan.changes = mean(3, 60, 300);
+        plan.clock_steps = mean(4, 20, 120);
+        plan.freezes = mean(5, 30, 200);
+        plan.stalls = mean(5, 30, 200);
+        if plan.clock_steps > 0 {
+            plan.clock_bound = between(500, 6_000);
+        }
+        plan.token_stays = between(0, 1) == 0;
+        plan.skew = if between(0, 2) == 0 { between(0, 8000) as i64 - 4000 } else { 0 };
+        plan
+    }
+
+    /// What its configuration has beyond that of other worlds.
+    pub(crate) fn bend(&self, spec: &mut serde_json::Value, version: u64) {
+        if self.reckless == 0 {
+            return;
+        }
+        let mut draw = Generator::new(self.seed ^ 0xbe4d);
+        let mut one_of = |count: u64| draw.below(count) == 0;
+        if one_of(3) {
+            spec["safePeriod"] = serde_json::json!({ "seconds": 60, "acceptDuplicateRisk": true });
+        }
+        if one_of(4) {
+            spec["startupExpiry"] = "Wait".into();
+        }
+        if one_of(3) {
+            spec["riServe"] = "Own".into();
+        }
+        if one_of(3) {
+            spec["partnerDownLeaseTime"] = "Mclt".into();
+        }
+        if one_of(6) {
+            spec["strictIscLead"] = true.into();
+        }
+        if one_of(3) {
+            spec["subnets"][0]["pools"][0]["dynamicBootp"] = true.into();
+        }
+        // Reserved in every other version: one server may know of it before the other.
+        if one_of(2) && version.is_multiple_of(2) {
+            spec["subnets"][0]["reservations"] = serde_json::json!([
+                { "address": "10.0.0.10", "hardwareAddress": "02:00:00:00:00:01" },
+                { "address": "10.0.0.11", "hardwareAddress": "02:00:00:00:00:02" },
+            ]);
+        }
+    }
+}
+
+impl World {
+    /// One thing that nobody should do, or one at each server within the same moment.
+    pub(super) fn dare(&mut self) {
+        let node = usize::from(self.draw.coin());
+        match self.draw.below(8) {
+            0 => self.dare_to_prove(node),
+            1..4 => {
+                self.dare_one(node);
+                self.dare_one(1 - node);
+            }
+            _ => self.dare_one(node),
+        }
+    }
+
+    /// The partner of a server is said to be down beyond doubt, and is not.
+    fn dare_to_prove(&mut self, survivor: usize) {
+        let Some(stamp) = self.stamp(survivor) else { return };
+        let since = self.nodes[survivor].now(self.time).wall;
+        let fence = Fence {
+            partner_epoch: stamp.epoch,
+            partner_transition: stamp.transition,
+            since: since.timestamp().unwrap_or_default(),
+            evidence: Some(Evidence::Automatic),
+        };
+        self.at(
+            self.time + 1,
+            What::Order { node: 1 - survivor, order: Order::Give(Box::new(Command::Fence(fence))) },
+        );
+        let mut request = self.request(survivor, ForcedState::PartnerDown, None);
+        request.force.expert = true;
+        let command = Command::Force(Box::new(request), Caller::Operator);
+        self.at(self.time + 1, What::Order { node: survivor, order: Order::Give(Box::new(command)) });
+    }
+
+    fn dare_one(&mut self, node: usize) {
+        let state = match self.draw.below(10) {
+            0..4 => ForcedState::PartnerDown,
+            4 => ForcedState::Recover,
+            5 => ForcedState::Normal,
+            6 => ForcedState::Startup,
+            7 => ForcedState::CommunicationsInterrupted,
+            8 => ForcedState::Paused,
+            _ => ForcedState::Shutdown,
+        };
+        let mut request = self.request(node, state, None);
+        let force = &mut request.force;
+        force.expert = self.draw.below(3) > 0;
+        force.confirm = self.draw.coin();
+        force.hold = state == ForcedState::CommunicationsInterrupted && self.draw.coin();
+        if self.draw.below(8) > 0 {
+            force.evidence = Evidence::Attested;
+            force.reason = Some("it must be".to_owned());
+        }
+        if self.draw.coin() {
+            let now = self.nodes[node].now(self.time).wall;
+            let back = self.draw.below(120) as u32;
+            // Some are in the future.
+            let when = now + Seconds(20) - Seconds(back);
+            match state {
+                ForcedState::PartnerDown => force.down_since = when.timestamp(),
+                ForcedState::Recover => force.recover_time = when.timestamp(),
+                _ => {}
+            }
+        }
+        let caller = if self.draw.coin() { Caller::Human } else { Caller::Operator };
+        let command = Command::Force(Box::new(request), caller);
+        let at = self.time + 1 + self.draw.below(1_000);
+        self.at(at, What::Order { node, order: Order::Give(Box::new(command)) });
+    }
+}
