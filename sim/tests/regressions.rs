@@ -351,3 +351,10 @@ fn seed_83240_an_old_copy_of_a_recovery_waits_anew() {
 fn seed_105383_what_was_freed_alone_is_held_like_a_lease_when_the_partner_loses_its_data() {
     holds_in_any_weather(105_383);
 }
+
+/// The partner had been alone and leased an address to somebody else, whose lease ended. A server that came back refused to
+/// hear of that end, as its old lease of another client ran on, and renewed that one (`binding::judge`).
+#[test]
+fn seed_5533_an_end_of_a_later_client_of_a_lone_partner_ends_the_earlier_lease_too() {
+    holds_in_any_weather(5533);
+}

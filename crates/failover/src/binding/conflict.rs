@@ -18,6 +18,11 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
         _ if ctx.lost_data && ctx.partner_is_whole => None,
 
         (Status::Active, Status::Active) => two_holders(mine, incoming, ctx),
+        (Status::Active, Status::Expired | Status::Free | Status::Backup)
+            if leased_alone_since(mine, incoming, ctx) =>
+        {
+            None
+        }
         (Status::Active, Status::Expired | Status::Free | Status::Backup) => t2(mine, ctx),
         (Status::Active, Status::Released) => match ctx.dialect {
             // Contact in one second at both does not tell which came last, so neither copy would ever give
@@ -93,6 +98,14 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
         },
         (Status::Abandoned, Status::Reset | Status::Abandoned) => None,
     }
+}
+
+/// A partner that was alone has leased the address to somebody else since, whose lease is over: so ours had ended before
+/// that, whatever this record says (§8, "after the partner's PD").
+fn leased_alone_since(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> bool {
+    let other = incoming.client.is_some() && !is_of(mine, incoming.client.as_ref());
+    let later = incoming.contact() > mine.cltt.unwrap_or_default();
+    ctx.dialect == Dialect::Own && ctx.after_partner_down && other && later
 }
 
 /// Active here and there.

@@ -435,3 +435,18 @@ fn a_server_with_an_old_store_counts_on_nothing_that_its_partner_promised() {
     assert_eq!((lease.acked_potential, lease.received_potential), (UnixTime::ZERO, UnixTime::ZERO));
     assert_eq!((lease.sent_potential, lease.received_potential_max), (t(3000), t(3000)), "waits count on");
 }
+
+#[test]
+fn an_end_of_a_later_client_of_a_lone_partner_ends_the_earlier_lease_too() {
+    for (role, after_partner_down, client, contact, expected) in ROLES.iter().flat_map(|role| {
+        [(true, 2, 101, None), (true, 2, 100, Some(15)), (true, 1, 101, Some(15)), (false, 2, 101, Some(15))]
+            .map(|(after, client, contact, expected)| (*role, after, client, contact, expected))
+    }) {
+        let judge_by = Judge { after_partner_down, ..ctx(role, Dialect::Own) };
+        for status in [Status::Expired, Status::Free, Status::Backup] {
+            let ended = of_client(client, seen(contact, update(status)));
+            let verdict = judge(&mine(Status::Active), &ended, &judge_by);
+            assert_eq!(number(&verdict), expected, "{role} {status} of {client} seen at {contact}");
+        }
+    }
+}
