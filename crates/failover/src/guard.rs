@@ -44,7 +44,9 @@ pub fn to_isc(peer: State, mine: State, startup: bool) -> Announce {
             | State::ConflictDone
             | State::RecoverWait,
         ) => CloseInstead,
-        (State::CommunicationsInterrupted, State::RecoverWait) => SayFirst(State::Recover),
+        (State::CommunicationsInterrupted, State::RecoverWait)
+        // It asks for updates when it hears of Recover, and does nothing when it hears of what follows it.
+        | (State::Recover, State::RecoverWait | State::RecoverDone) => SayFirst(State::Recover),
         // It would enter PotentialConflict. A conflict that is meant is announced as one.
         (State::PartnerDown, State::Normal | State::CommunicationsInterrupted) if !startup => CloseInstead,
         (

@@ -177,7 +177,7 @@ const GUARD: [GuardRow; 13] = [
     row(CI, &[RWAIT], &[], &[REC]),
     row(PD, &[N, CI], &[N, CI], &[REC]),
     row(PC, &[N, REC, SHUT], &[], &[CD, PC]),
-    row(REC, &[N, SHUT], &[], &[CI, PD]),
+    row(REC, &[N, SHUT, RWAIT, RDONE], &[], &[CI, PD, REC]),
     row(Paused, &[], &[], &[]),
     row(SHUT, &[], &[], &[]),
     row(RDONE, &[], &[], &[]),
@@ -234,6 +234,16 @@ fn normal_is_never_said_to_a_recovering_isc_dhcpd() {
 fn recover_wait_is_said_to_a_waiting_isc_dhcpd_behind_recover() {
     assert_eq!(guard::to_isc(CI, RWAIT, false), Announce::SayFirst(REC));
     assert_eq!(guard::to_isc(CI, RWAIT, true), Announce::SayFirst(REC));
+}
+
+/// One in Recover asks for updates when it hears of Recover, and waits for ever when it hears of what follows it.
+#[test]
+fn what_follows_recover_is_said_to_a_recovering_isc_dhcpd_behind_recover() {
+    for mine in [RWAIT, RDONE] {
+        for startup in [false, true] {
+            assert_eq!(guard::to_isc(REC, mine, startup), Announce::SayFirst(REC));
+        }
+    }
 }
 
 /// A guard that closes on every word would never let the pair meet: each state of a peer takes one.

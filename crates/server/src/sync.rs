@@ -294,6 +294,9 @@ impl Server {
     /// The partner asks for bindings (§5).
     pub(crate) fn answer_updates(&mut self, now: Now, xid: u32, all: bool) {
         // The link broke before all was told, and whoever lost its data need not say so again (RC-6).
+        // A dhcpd that lost its file and meets a conflict asks for the rest only.
+        let isc_lost_all = self.dialect() == Some(Dialect::Isc) && !self.endpoint.isc_remembers();
+        let all = all || isc_lost_all;
         let everything = all || self.exchange.owes_everything;
         sometimes!(match (all, everything) {
             (true, _) => Rule::AnswersAll,

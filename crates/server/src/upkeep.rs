@@ -134,11 +134,17 @@ impl Server {
 
     fn expire_leases(&mut self, now: Now) {
         let here = self.here(now);
+        // A dhcpd that lost its file is told of no hold: it would give an address away whose lease is said to be over.
+        let amnesia = self.exchange.amnesia || now.wall <= self.endpoint.record().amnesia_until;
+        let holds = amnesia && self.partner_may_be_isc();
+        let is_held = |lease: &Lease| holds && now.wall <= lease.hold_until + here.guard;
         let ended: Vec<Lease> = self
             .table
             .expiring_before(now.wall)
             .take(EXPIRED_MAX)
-            .filter_map(|(_, address)| binding::expire(self.table.get(address)?, &here).ok())
+            .filter_map(|(_, address)| self.table.get(address))
+            .filter(|lease| !is_held(lease))
+            .filter_map(|lease| binding::expire(lease, &here).ok())
             .collect();
         self.counters.add("leases_expired", "time", ended.len() as u64);
         for lease in ended {

@@ -70,11 +70,13 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
 }
 
 /// Whether a record must not be told to this partner for now: an ISC primary in Normal rejects every
-/// Expired over its Active; it expires by itself.
+/// Expired over its Active; it expires by itself. If it has not done so after a while, it has no Active: it never
+/// heard of the lease, or its word of another end was lost.
 #[must_use]
 pub fn is_withheld(lease: &Lease, side: &Side, partner: State) -> bool {
     let withheld = (side.dialect, side.role, partner) == (Dialect::Isc, Role::Secondary, State::Normal)
-        && status_told(lease, side) == Status::Expired;
+        && status_told(lease, side) == Status::Expired
+        && side.now < lease.starts + ISC_EXPIRES_WITHIN;
     sometimes!(Rule::IscWithholdsExpired, withheld);
     withheld
 }
@@ -241,5 +243,7 @@ fn same_client(sent: &BindingUpdate, mine: &Lease) -> bool {
     }
 }
 
+/// How long an ISC primary has for ending a lease that is over here.
+const ISC_EXPIRES_WITHIN: Seconds = Seconds(60);
 /// By how much the potential of a reclaim lies ahead, for an ISC secondary.
 const RECLAIM_LEAD: Seconds = Seconds(120);

@@ -49,9 +49,7 @@ fn by_table(role: Role, manners: Manners, mine: Status, said: Said, over: bool) 
         }
         (Status::Active, Status::Expired | Status::Free | Status::Backup) => unless(over, Outdated),
         // A dhcpd says when it granted, not when the client released.
-        (Status::Active, Status::Released) if manners == Manners::Isc && said.contact.is_none() => {
-            unless(over, Outdated)
-        }
+        (Status::Active, Status::Released) if manners == Manners::Isc => unless(over || later, Outdated),
         (Status::Active, Status::Released) => unless(later, Outdated),
         (Status::Expired | Status::Released | Status::Reset, Status::Active)
         | (Status::Released, Status::Expired) => unless(later, Outdated),

@@ -79,3 +79,28 @@ pub(crate) fn rc_6_after_a_request_for_everything_that_was_cut_short_a_lesser_on
     bench.run(Seconds(1));
     assert_eq!(told(&bench), 0, "it was told everything");
 }
+
+/// A dhcpd that comes back with an empty file in the middle of a conflict joins it, and asks for what it has not
+/// acknowledged: nothing, as it seems.
+#[test]
+fn a_dhcpd_that_lost_its_file_in_a_conflict_is_told_everything() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Isc, State::Normal);
+    for client in 1..6 {
+        bench.lease(client).expect("a lease");
+    }
+    bench.run(Seconds(2));
+    bench.hang_up();
+    bench.run(Seconds(2));
+    bench.force("PartnerDown");
+    bench.connect(State::PartnerDown, false);
+    assert_eq!(bench.state(), State::PotentialConflict);
+    for (first_word, expected) in [(State::ResolutionInterrupted, 0), (State::Recover, 5)] {
+        bench.hang_up();
+        bench.connect(first_word, true);
+        bench.say(State::PotentialConflict, false);
+        bench.heard.clear();
+        bench.send(Message::UpdReq);
+        bench.run(Seconds(1));
+        assert_eq!(told(&bench), expected, "{first_word}");
+    }
+}

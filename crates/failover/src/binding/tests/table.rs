@@ -171,6 +171,17 @@ fn a_release_by_isc_without_contact_counts_once_the_lease_is_over() {
 }
 
 #[test]
+fn a_release_by_isc_of_a_client_that_was_seen_here_later_counts_once_the_lease_is_over() {
+    let update = seen(mine(Status::Active).cltt.expect("contact").get() - 1, update(Status::Released));
+    for role in ROLES {
+        for (now, expected) in [(500, Some(15)), (501, None)] {
+            let verdict = verdict(Status::Active, &update, now, role, Dialect::Isc);
+            assert_eq!(number(&verdict), expected, "at {now}");
+        }
+    }
+}
+
+#[test]
 fn cf_3_an_expiry_is_tested_against_held_until_and_not_exp() {
     assert_eq!((mine(Status::Active).exp, mine(Status::Active).held_until), (t(400), t(500)));
     for (now, expected) in [(499, Some(15)), (501, None)] {

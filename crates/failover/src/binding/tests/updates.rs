@@ -88,7 +88,8 @@ fn a_reclaim_from_an_isc_secondary_is_dated_ahead() {
 
 #[test]
 fn an_isc_primary_in_normal_is_not_told_of_expiries() {
-    let expired = due(mine(Status::Expired));
+    let now = side(Role::Secondary, Dialect::Isc).now;
+    let expired = Lease { starts: now - Seconds(59), ..due(mine(Status::Expired)) };
     for role in ROLES {
         for dialect in DIALECTS {
             for partner in State::ALL {
@@ -98,6 +99,13 @@ fn an_isc_primary_in_normal_is_not_told_of_expiries() {
             }
         }
     }
+}
+
+#[test]
+fn an_isc_primary_in_normal_that_ends_no_lease_is_told_that_it_is_over() {
+    let side = side(Role::Secondary, Dialect::Isc);
+    let expired = Lease { starts: side.now - Seconds(60), ..due(mine(Status::Expired)) };
+    assert!(!is_withheld(&expired, &side, State::Normal));
 }
 
 #[test]
