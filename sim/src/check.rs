@@ -11,6 +11,7 @@ use failover::wire::{Frame, Message, RejectReason};
 use leases::lease::{Lease, Status, Sync};
 
 use crate::client::{Answer, Client};
+use crate::hole::Hole;
 use crate::node::Node;
 use crate::plan::Plan;
 
@@ -53,6 +54,12 @@ pub(crate) struct Checker {
     announced: [BTreeSet<State>; 2],
     /// Addresses of which each node refused to know, having no such pool yet (A5 is broken), and heard nothing since.
     refused: [BTreeSet<Ipv4Addr>; 2],
+    /// Where a dhcpd has done what it is known to do wrong.
+    holes: BTreeMap<Ipv4Addr, (Hole, u64)>,
+    /// For how long what a dhcpd did wrong can be felt.
+    aftermath: u64,
+    /// What was broken there since.
+    pub(crate) excused: BTreeMap<(Hole, &'static str), u64>,
     /// Potentials told in updates that wait for an answer, by receiver, connection-wide number.
     told: [BTreeMap<(u64, u32), (Ipv4Addr, u32)>; 2],
 }
@@ -81,8 +88,10 @@ impl Checker {
             plan.skew.unsigned_abs().max(steps)
         };
         let tolerance = if bound == 0 { 0 } else { bound + 1000 };
+        let aftermath = 2 * u64::from(plan.lease + plan.mclt) * 1000;
         Self {
             tolerance,
+            aftermath,
             step: if reckless {
                 u32::try_from(plan.clock_bound / 500).unwrap_or(0)
             } else {
@@ -94,7 +103,12 @@ impl Checker {
     }
 
     /// What the clients themselves see: nobody else uses the address of this one.
-    pub(crate) fn used_once(&self, time: u64, clients: &[Client], changed: usize) -> Result<(), Violation> {
+    pub(crate) fn used_once(
+        &mut self,
+        time: u64,
+        clients: &[Client],
+        changed: usize,
+    ) -> Result<(), Violation> {
         let Some((address, _)) = clients.get(changed).and_then(Client::uses) else { return Ok(()) };
         let other = clients.iter().find(|other| {
             other.index != changed as u64
@@ -108,7 +122,7 @@ impl Checker {
             None => Ok(()),
             Some(other) => {
                 let what = format!("clients {changed} and {} both use {address}", other.index);
-                Err(Violation { invariant: "I1 uniqueness", time, what })
+                self.unless_excused(address, Violation { invariant: "I1 uniqueness", time, what })
             }
         }
     }
@@ -143,13 +157,26 @@ impl Checker {
         self.holders.clear();
     }
 
-    /// An ACK leaves a server.
-    pub(crate) fn ack(&mut self, time: u64, nodes: &[Node; 2], ack: Ack<'_>) -> Result<(), Violation> {
-        let Ack { node, client: receiver, answer, requested_at } = ack;
+    /// A dhcpd does at an address what it is known to do wrong.
+    /// False if it has before.
+    pub(crate) fn errs(&mut self, time: u64, address: Ipv4Addr, hole: Hole) -> bool {
+        let before = self.holes.insert(address, (hole, time + self.aftermath));
+        before.is_none_or(|(before, _)| before != hole)
+    }
+
+    /// Whether a dhcpd has done wrong at an address; then what is broken there is counted.
+    fn unless_excused(&mut self, address: Ipv4Addr, violation: Violation) -> Result<(), Violation> {
+        let felt = self.holes.get(&address).filter(|(_, until)| violation.time < *until);
+        let Some((hole, _)) = felt else { return Err(violation) };
+        *self.excused.entry((*hole, violation.invariant)).or_default() += 1;
+        Ok(())
+    }
+
+    /// An ACK leaves a server: nobody else may believe in the address.
+    pub(crate) fn unique(&mut self, time: u64, sender: &Node, ack: Ack<'_>) -> Result<(), Violation> {
+        let Ack { client: receiver, answer, requested_at, .. } = ack;
         let client = receiver.identity;
-        let violation = |invariant, what: String| Violation { invariant, time, what };
         let address = answer.address;
-        let (sender, partner) = (&nodes[node], &nodes[1 - node]);
         let end = requested_at + u64::from(answer.lease) * 1000;
         let holders = self.holders.entry(address).or_default();
         holders.retain(|_, end| *end + 10_000 > time);
@@ -162,12 +189,24 @@ impl Checker {
                 sender.role,
                 until - time
             );
-            return Err(violation("I1 uniqueness", what));
+            self.unless_excused(address, Violation { invariant: "I1 uniqueness", time, what })?;
         }
+        let holders = self.holders.entry(address).or_default();
         if self.given_up.get(&(address, client)).is_none_or(|given_up| *given_up < requested_at) {
             let held = holders.entry(client).or_default();
             *held = (*held).max(end);
         }
+        Ok(())
+    }
+
+    /// An ACK leaves a server of ours.
+    pub(crate) fn ack(&mut self, time: u64, nodes: &[Node; 2], ack: Ack<'_>) -> Result<(), Violation> {
+        let Ack { node, client: receiver, answer, .. } = ack;
+        let client = receiver.identity;
+        let violation = |invariant, what: String| Violation { invariant, time, what };
+        let address = answer.address;
+        let (sender, partner) = (&nodes[node], &nodes[1 - node]);
+        self.unique(time, sender, ack)?;
 
         let now = sender.now(time).wall;
         let Some(server) = &sender.server else {
@@ -198,7 +237,9 @@ impl Checker {
             );
             return Err(violation("I4 durable", what));
         }
-        if server.endpoint().record().state == State::PartnerDown || self.reckless {
+        // What a dhcpd waits for is no promise of ours (H-3).
+        let promises = !self.reckless && partner.dhcpd.is_none();
+        if server.endpoint().record().state == State::PartnerDown || !promises {
             return Ok(());
         }
         let lead = server.max_lead().for_grants().get();
@@ -253,8 +294,10 @@ impl Checker {
         // One that came back renews while it is connected, and the survivor leaves PartnerDown a moment later.
         let (mine, theirs) =
             (endpoint.record().state, partner.server.as_ref().map(|server| server.endpoint()));
-        let let_go =
-            theirs.is_some_and(|theirs| theirs.record().state == State::PartnerDown && !theirs.is_starting());
+        let dhcpd = partner.dhcpd.as_ref().filter(|dhcpd| dhcpd.runs() && !dhcpd.is_starting());
+        let let_go = theirs
+            .is_some_and(|theirs| theirs.record().state == State::PartnerDown && !theirs.is_starting())
+            || dhcpd.is_some_and(|dhcpd| dhcpd.file.state == State::PartnerDown);
         // The state of an old copy is nobody's word until the copy acts on it.
         let counts = !partner.restored && !self.reckless;
         if let_go && counts && !matches!(mine, State::RecoverDone | State::Normal) {
@@ -298,7 +341,7 @@ impl Checker {
     /// gave up an address at the partner may have a shorter lease there than is remembered here.
     pub(crate) fn in_normal(&self, time: u64, nodes: &[Node; 2], node: usize) -> Result<(), Violation> {
         let (mine, partner) = (&nodes[node], &nodes[1 - node]);
-        let counts = !partner.amnesic && !self.reckless;
+        let counts = partner.dhcpd.is_none() && !partner.amnesic && !self.reckless;
         let Some(server) = mine.server.as_ref().filter(|_| counts) else { return Ok(()) };
         let now = mine.now(time).wall;
         let slack =
@@ -346,6 +389,11 @@ impl Checker {
     ) -> Result<(), Violation> {
         let sender = &nodes[node];
         match &frame.message {
+            // To a dhcpd, what follows Recover is said behind it.
+            Message::State(message)
+                if message.state == State::Recover
+                    && nodes[1 - node].dhcpd.is_some()
+                    && matches!(sender.state_on_disk, State::RecoverWait | State::RecoverDone) => {}
             Message::State(message) if !self.announced[node].contains(&message.state) => {
                 let what = format!("the {} announces {} before it is on disk", sender.role, message.state);
                 return Err(Violation { invariant: "I4 durable", time, what });
@@ -443,6 +491,41 @@ impl Checker {
 }
 
 impl Checker {
+    /// The same beside a dhcpd: of a lease that is not active, nothing but its status counts.
+    pub(crate) fn difference_from_dhcpd(&self, nodes: &[Node; 2]) -> Option<String> {
+        let server = nodes.iter().find_map(|node| node.server.as_ref());
+        let dhcpd = nodes.iter().filter_map(|node| node.dhcpd.as_ref()).find(|dhcpd| dhcpd.runs());
+        let (Some(server), Some(dhcpd)) = (server, dhcpd) else {
+            return Some("a server is not running".to_owned());
+        };
+        if (server.state(), dhcpd.file.state) != (State::Normal, State::Normal) {
+            let blocked = nodes.iter().filter_map(|node| node.server.as_ref().zip(Some(node)));
+            let blocked = blocked.filter_map(|(server, node)| server.report(node.now(0)).server.exit_blocked);
+            return Some(format!(
+                "states are {} and {} of a dhcpd; {:?}",
+                server.state(),
+                dhcpd.file.state,
+                blocked.collect::<Vec<_>>()
+            ));
+        }
+        if let Some(address) = server.table().due().next() {
+            let (mine, theirs) = (server.table().get(address), dhcpd.file.leases.get(&address));
+            return Some(format!(
+                "the update of {mine:?} is not acknowledged by a dhcpd that has {theirs:?}"
+            ));
+        }
+        if !dhcpd.is_quiet() {
+            return Some("a dhcpd has updates that are not acknowledged".to_owned());
+        }
+        server.table().iter().find_map(|mine| {
+            let theirs = dhcpd.file.leases.get(&mine.address)?;
+            let (status, client, ends, bootp) = theirs.comparable();
+            let equal = (mine.address, status, client, ends, bootp) == compared(mine);
+            let excused = self.holes.contains_key(&mine.address);
+            (!equal && !excused).then(|| format!("{} differs: {mine:?} against {theirs:?}", mine.address))
+        })
+    }
+
     /// Nobody has wanted anything for two balance periods: what is wrong with the shares of a pool (I9).
     pub(crate) fn unbalanced(free: u32, backup: u32, pct: u8, load_balancing: bool) -> Option<String> {
         let (all, pct) = (free + backup, u32::from(pct));

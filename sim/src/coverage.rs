@@ -8,21 +8,24 @@ use marks::{Hits, Need, Reach};
 #[derive(Debug)]
 pub struct Coverage {
     needs: Vec<Need>,
-    /// In how many seeds each need was met.
+    /// In how many seeds each need was met between two of ours.
     seeds: Vec<u64>,
+    /// In how many beside a dhcpd.
+    beside: Vec<u64>,
 }
 
 impl Default for Coverage {
     fn default() -> Self {
         let needs = marks::needs(true);
-        Self { seeds: vec![0; needs.len()], needs }
+        Self { seeds: vec![0; needs.len()], beside: vec![0; needs.len()], needs }
     }
 }
 
 impl Coverage {
     /// Takes in what one seed has hit.
-    pub fn add(&mut self, hits: &Hits) {
-        for (need, seeds) in self.needs.iter().zip(&mut self.seeds) {
+    pub fn add(&mut self, hits: &Hits, beside_dhcpd: bool) {
+        let seeds = if beside_dhcpd { &mut self.beside } else { &mut self.seeds };
+        for (need, seeds) in self.needs.iter().zip(seeds) {
             *seeds += u64::from(need.is_met_by(hits));
         }
     }
@@ -53,17 +56,21 @@ impl Coverage {
     /// What is wrong: rules that were never hit, and rules that were although a proof says that they cannot be.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
-        let wrong = |(need, seeds): (&Need, u64)| match (seeds, marks::unreachable(need)) {
-            (0, None) => Some(format!("never hit: {}: {need}", need.mark.group())),
-            (1.., Some(Reach::Never(proof) | Reach::NotBetweenOurs(proof))) => {
-                Some(format!("hit in {seeds} seeds: {}: {need}, although {proof}", need.mark.group()))
-            }
-            _ => None,
+        let wrong = |((need, all), ours): ((&Need, u64), &u64)| {
+            let (seeds, proof) = match marks::unreachable(need) {
+                None if all == 0 => return Some(format!("never hit: {}: {need}", need.mark.group())),
+                Some(Reach::Never(proof)) => (all, proof),
+                Some(Reach::NotBetweenOurs(proof)) => (*ours, proof),
+                None | Some(Reach::Rare(_) | Reach::Outside(_)) => return None,
+            };
+            let group = need.mark.group();
+            (seeds > 0).then(|| format!("hit in {seeds} seeds: {group}: {need}, although {proof}"))
         };
-        self.each().filter_map(wrong).collect()
+        self.each().zip(&self.seeds).filter_map(wrong).collect()
     }
 
     fn each(&self) -> impl Iterator<Item = (&Need, u64)> {
-        self.needs.iter().zip(self.seeds.iter().copied())
+        let all = self.seeds.iter().zip(&self.beside).map(|(ours, beside)| ours + beside);
+        self.needs.iter().zip(all)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Parser;
-use sim::{Assumption, Coverage, Plan, Search, Violation, World, shrink};
+use sim::{Assumption, Coverage, Hole, Plan, Search, Violation, World, shrink};
 
 /// Deterministic simulation of a failover pair.
 #[derive(Debug, Parser)]
@@ -37,6 +37,9 @@ struct Arguments {
     /// Take from a seed that breaks an invariant whatever it does without, and print what is left.
     #[arg(long)]
     shrink: Option<u64>,
+    /// Play only seeds in which one server is an ISC dhcpd.
+    #[arg(long)]
+    dhcpd: bool,
     /// Without spite, restlessness and the like.
     #[arg(long)]
     plain: bool,
@@ -101,6 +104,9 @@ fn main() {
     for ((assumption, invariant), count) in total.excused {
         println!("  {invariant} broken in {count} seeds after {assumption} was");
     }
+    for ((hole, invariant), count) in total.holes {
+        println!("  {invariant} broken {count} times where a dhcpd did {hole}");
+    }
     for (state, count) in total.states {
         println!("  entered {state}: {count}");
     }
@@ -147,6 +153,7 @@ struct Total {
     time: u64,
     requests: [u64; 2],
     excused: BTreeMap<(Assumption, &'static str), u64>,
+    holes: BTreeMap<(Hole, &'static str), u64>,
     states: BTreeMap<&'static str, u64>,
     broken: BTreeMap<Which, Violation>,
     coverage: Coverage,
@@ -192,11 +199,15 @@ fn play_all(arguments: &Arguments) -> Total {
                     let before = if reckless { arguments.seeds } else { 0 };
                     let which = Which { reckless, seed: arguments.start + (number - before) };
                     let plan = if reckless { Plan::reckless(which.seed) } else { arguments.plan(which.seed) };
+                    let beside_dhcpd = plan.dhcpd.is_some();
+                    if arguments.dhcpd && !beside_dhcpd {
+                        continue;
+                    }
                     let result = World::new(plan, false).run();
                     let hits = marks::take();
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
                     total.played += 1;
-                    total.coverage.add(&hits);
+                    total.coverage.add(&hits, beside_dhcpd);
                     if total.played.is_multiple_of(PROGRESS) {
                         eprintln!("{} seeds played, {} do not hold", total.played, total.broken.len());
                     }
@@ -210,6 +221,9 @@ fn play_all(arguments: &Arguments) -> Total {
                             }
                             if let Some((assumption, violation)) = outcome.excused {
                                 *total.excused.entry((assumption, violation.invariant)).or_insert(0) += 1;
+                            }
+                            for (hole, count) in outcome.holes {
+                                *total.holes.entry(hole).or_insert(0) += count;
                             }
                             for (state, count) in outcome.states {
                                 *total.states.entry(state.as_str()).or_insert(0) += count;

@@ -15,6 +15,7 @@ use leases::log::testing::{Generator, SimDisk};
 use leases::log::{Batch, Entry, Log, OpenError, Options, StoreId};
 use server::{Boot, ConnId, Server};
 
+use crate::isc::{Config, Dhcpd};
 use crate::plan::Plan;
 
 /// Wall clock at the start of every world.
@@ -32,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) skew: i64,
     /// How much faster its clock runs, in millionths.
     pub(crate) drift: u64,
+    /// A dhcpd takes the place of our server.
+    pub(crate) dhcpd: Option<Dhcpd>,
     /// Absent while the process is not running.
     pub(crate) server: Option<Server>,
     log: Option<Log<SimDisk>>,
@@ -98,10 +101,14 @@ const OPTIONS: Options = Options { segment_bytes: 16 << 10, reserve_bytes: 0 };
 impl Node {
     pub(crate) fn new(index: usize, plan: &Plan) -> Self {
         let role = if index == 0 { Role::Primary } else { Role::Secondary };
+        let address = Ipv4Addr::new(10, 0, 0, index as u8 + 1);
+        let dhcpd =
+            (plan.dhcpd == Some(index)).then(|| Dhcpd::new(role, address, Config::beside(&plan.pair(0).1)));
         Self {
             index,
             role,
-            address: Ipv4Addr::new(10, 0, 0, index as u8 + 1),
+            address,
+            dhcpd,
             version: 0,
             skew: if index == 1 { plan.skew } else { 0 },
             drift: if index == 1 { plan.drift } else { 0 },
@@ -230,8 +237,17 @@ impl Node {
         Ok(())
     }
 
+    /// Whether its process is running.
+    pub(crate) fn runs(&self) -> bool {
+        self.server.is_some() || self.dhcpd.as_ref().is_some_and(Dhcpd::runs)
+    }
+
     /// The process ends; `power` takes the unsynced octets with it.
     pub(crate) fn stop(&mut self, power: Option<&mut Generator>) {
+        if let Some(dhcpd) = &mut self.dhcpd {
+            dhcpd.stop();
+            self.tick_at = None;
+        }
         self.server = None;
         self.frozen_until = 0;
         self.failing = false;
@@ -247,6 +263,9 @@ impl Node {
 
     /// The volume is gone; a new, empty one takes its place.
     pub(crate) fn lose_volume(&mut self) {
+        if let Some(dhcpd) = &mut self.dhcpd {
+            dhcpd.lose_file();
+        }
         self.disk = SimDisk::new();
         self.copy = None;
         self.restored = false;
@@ -387,7 +406,7 @@ impl Node {
         }
     }
 
-    /// The dialect in which this node speaks on a connection: both are ours.
+    /// The dialect in which servers of ours speak with each other.
     pub(crate) fn dialect() -> Dialect {
         Dialect::Own
     }

@@ -1,5 +1,6 @@
 //! The world of a seed: time, events, and what connects servers, clients and checkers.
 
+mod dhcpd;
 mod event;
 mod faults;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use crate::assumption::Assumption;
 use crate::check::{Checker, Violation};
 use crate::client::{self, Client, Sent, To};
 use crate::history::History;
+use crate::hole::Hole;
 use crate::network::Network;
 use crate::node::{BASE, NoStart, Node};
 use crate::plan::Plan;
@@ -44,6 +46,8 @@ pub struct Outcome {
     pub states: BTreeMap<State, u64>,
     /// What was broken after the assumption was, on which it rests.
     pub excused: Option<(Assumption, Violation)>,
+    /// What was broken where a dhcpd had done what it is known to do wrong.
+    pub holes: BTreeMap<(Hole, &'static str), u64>,
     /// Milliseconds of virtual time.
     pub time: u64,
 }
@@ -130,6 +134,7 @@ impl World {
             requests: self.operator.decided,
             states: self.states,
             excused,
+            holes: self.checker.excused,
             time: self.time,
         })
     }
@@ -154,14 +159,19 @@ impl World {
             let next = self.time + 1_000;
             self.reconcile()?;
             self.play(next)?;
-            let Some(difference) = self.checker.still_differs(&self.nodes, &pools) else { break };
+            let difference = match self.plan.dhcpd {
+                None => self.checker.still_differs(&self.nodes, &pools),
+                Some(_) => self.checker.difference_from_dhcpd(&self.nodes),
+            };
+            let Some(difference) = difference else { break };
             let held = u64::from(Checker::held_until(&self.nodes).get()).saturating_sub(BASE) * 1000;
             if self.time > deadline.max(held + 30_000) {
                 return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
             }
         }
         // It takes longer than all the rest.
-        if self.plan.reckless == 0 && self.plan.seed.is_multiple_of(RESTED) {
+        let rests = self.plan.reckless == 0 && self.plan.dhcpd.is_none();
+        if rests && self.plan.seed.is_multiple_of(RESTED) {
             self.rest()?;
         }
         Ok(())
@@ -225,6 +235,7 @@ impl World {
                 if self.nodes[node].life == life && self.nodes[node].tick_at == Some(self.time) {
                     self.nodes[node].tick_at = None;
                     self.with_server(node, |server, now| server.tick(now))?;
+                    self.with_dhcpd(node, |dhcpd, now| dhcpd.tick(now))?;
                 }
             }
             What::Committed { node, life } => self.committed(node, life)?,
@@ -242,6 +253,7 @@ impl World {
                 }
                 let meta = RxMeta { source, destination };
                 self.with_server(node, |server, now| server.packet(now, &meta, &bytes))?;
+                self.with_dhcpd(node, |dhcpd, now| dhcpd.packet(now, &bytes))?;
             }
             What::Reply { client, bytes } => {
                 self.answered(client, &bytes);
@@ -250,6 +262,7 @@ impl World {
             What::Bytes { conn, to } => {
                 while let Some(bytes) = self.network.arrive(conn, to, self.time) {
                     self.with_server(to, |server, now| server.link(now, conn, LinkEvent::Bytes(&bytes)))?;
+                    self.with_dhcpd(to, |dhcpd, now| dhcpd.bytes(now, conn, &bytes))?;
                 }
             }
             What::Down { conn, node } => {
@@ -266,6 +279,7 @@ impl World {
                         format_args!("loses {conn:?}"),
                     );
                     self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Down))?;
+                    self.with_dhcpd(node, |dhcpd, now| dhcpd.down(now, conn))?;
                 }
             }
             What::Dial { node, life } => self.dial(node, life)?,
@@ -291,7 +305,7 @@ impl World {
             What::VolumeLoss { node } => {
                 let other = &self.nodes[1 - node];
                 // Both stores lost is another fault.
-                if self.may_lose(node) && (other.server.is_some() || self.plan.rough) {
+                if self.may_lose(node) && (other.runs() || self.plan.rough) {
                     self.history.note(
                         self.time,
                         self.nodes[node].role.as_str(),
@@ -309,6 +323,7 @@ impl World {
             What::Up { conn, node } => {
                 if self.network.open_at(node).contains(&conn) {
                     self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Up))?;
+                    self.with_dhcpd(node, |dhcpd, now| dhcpd.up(now, conn))?;
                 }
             }
             What::Configure { node, version } => self.configure(node, version)?,
@@ -365,11 +380,12 @@ impl World {
                     self.at(at, What::Configure { node, version: self.version });
                 }
             }
+            What::Operate if self.plan.dhcpd.is_some() => self.operate_beside_dhcpd()?,
             What::Operate => self.operate(),
             What::Dare => self.dare(),
             What::Order { node, order } => self.carry_out_order(node, order)?,
             What::Start { node } => {
-                if self.nodes[node].server.is_none() {
+                if !self.nodes[node].runs() {
                     let first = self.nodes[node].life == 0;
                     let token = first || self.plan.token_stays && self.nodes[node].has_first_volume();
                     let volume = self.nodes[node].volume();
@@ -408,6 +424,13 @@ impl World {
     /// Starts a process; `token` is the volume that a bootstrap token calls new.
     fn start(&mut self, node: usize, token: Option<u32>) -> Result<(), Violation> {
         let time = self.time;
+        if self.is_kept_from_starting(node) {
+            self.at(time + 5_000, What::Start { node });
+            return Ok(());
+        }
+        if self.nodes[node].dhcpd.is_some() {
+            return self.start_dhcpd(node);
+        }
         if self.draw_if_changing() {
             self.nodes[node].version = self.version;
         }
@@ -441,12 +464,14 @@ impl World {
         if self.nodes[node].life != life {
             return Ok(());
         }
-        if !self.network.is_whole() || self.nodes[1 - node].server.is_none() {
+        if !self.network.is_whole() || !self.nodes[1 - node].runs() {
+            self.with_dhcpd(node, |dhcpd, now| dhcpd.dial_failed(now))?;
             return self.with_server(node, |server, now| server.dial_failed(now, "unreachable".to_owned()));
         }
         let conn = self.network.open();
         self.history.note(self.time, self.nodes[node].role.as_str(), format_args!("connects: {conn:?}"));
         self.with_server(node, |server, now| server.link(now, conn, LinkEvent::Up))?;
+        self.with_dhcpd(node, |dhcpd, now| dhcpd.up(now, conn))?;
         self.happen(What::Up { conn, node: 1 - node })
     }
 

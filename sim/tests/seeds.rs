@@ -80,5 +80,22 @@ fn shrinking_leaves_what_a_violation_needs() {
     assert!(steps(small), "without its cause nothing breaks");
 }
 
+#[test]
+fn beside_a_dhcpd_seeds_hold_and_its_known_holes_are_counted() {
+    let plans = (501..=1500).map(Plan::of).filter(|plan| plan.dhcpd.is_some());
+    let mut roles = [0, 0];
+    let mut holes = 0;
+    for plan in plans {
+        let seed = plan.seed;
+        roles[plan.dhcpd.expect("one that has it")] += 1;
+        match World::new(plan, false).run() {
+            Ok(outcome) => holes += outcome.holes.values().sum::<u64>(),
+            Err(violation) => panic!("seed {seed}: {violation}"),
+        }
+    }
+    assert!(roles.iter().all(|worlds| *worlds > 20), "{roles:?}");
+    assert!(holes > 0, "restless clients and cut links bring them out");
+}
+
 /// As many as a person waits for.
 const SEEDS: u64 = 500;

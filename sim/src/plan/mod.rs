@@ -93,6 +93,8 @@ pub struct Plan {
     pub drift: u64,
     /// Clocks step further than the pair is made for (A1).
     pub wild_clocks: bool,
+    /// Which of the two servers is an ISC dhcpd.
+    pub dhcpd: Option<usize>,
     /// Faults that do not happen, by their numbers.
     pub without: BTreeSet<u64>,
     /// Mean time between orders that nobody should give; 0 for none. A3 and A7 do not hold then.
@@ -194,6 +196,7 @@ impl Plan {
             restores: 0,
             drift: 0,
             wild_clocks: false,
+            dhcpd: None,
             without: BTreeSet::new(),
             reckless: 0,
         }
@@ -248,6 +251,15 @@ impl Plan {
             }
             serde_json::json!({ "cidr": format!("10.{net}.0.0/24"), "pools": pools, "leaseSeconds": lease })
         };
+        let server = |index: usize| {
+            let address = format!("10.0.0.{}", index + 1);
+            if self.dhcpd == Some(index) {
+                serde_json::json!({ "external": { "address": address, "port": 647 } })
+            } else {
+                serde_json::json!({ "pod": { "interface": "eth0", "address": address } })
+            }
+        };
+        let security = if self.dhcpd.is_some() { "Plain" } else { "MutualTLS" };
         let mut manifest = serde_json::json!({
             "apiVersion": "dhcpfailover.io/v1alpha1",
             "kind": "DhcpFailoverPair",
@@ -256,9 +268,9 @@ impl Plan {
                 "mcltSeconds": mclt,
                 "backupPct": backup_pct,
                 "loadBalancing": balancing,
-                "link": { "pollIntervalSeconds": 2, "pollTimeoutSeconds": 8 },
-                "primary": { "pod": { "interface": "eth0", "address": "10.0.0.1" } },
-                "secondary": { "pod": { "interface": "eth0", "address": "10.0.0.2" } },
+                "link": { "pollIntervalSeconds": 2, "pollTimeoutSeconds": 8, "security": security },
+                "primary": server(0),
+                "secondary": server(1),
                 "subnets": [subnet(0), subnet(1)],
                 "allowScopeRemoval": true,
             },

@@ -36,6 +36,7 @@ impl Plan {
         self.old_copies();
         self.clocks();
         self.crowd();
+        self.dhcpd();
     }
 
     fn chance(&self, kind: u64, one_of: u64) -> Option<Generator> {
@@ -81,5 +82,29 @@ impl Plan {
         self.pool = 40 + draw.below(200) as u32;
         self.length = self.length.min(300_000);
         self.changes = 0;
+    }
+
+    /// An ISC dhcpd takes the place of one server, and only what happens to one happens.
+    fn dhcpd(&mut self) {
+        let Some(mut draw) = self.chance(9, 10) else { return };
+        self.dhcpd = Some(draw.below(2) as usize);
+        *self = Self {
+            disk_failures: 0,
+            full_disks: 0,
+            rot: 0,
+            clock_steps: 0,
+            freezes: 0,
+            changes: 0,
+            shared_ids: false,
+            double_losses: 0,
+            resets: 0,
+            restores: 0,
+            drift: 0,
+            wild_clocks: false,
+            ..self.clone()
+        };
+        if draw.below(8) == 0 {
+            self.skew = draw.below(100_000) as i64 - 50_000;
+        }
     }
 }

@@ -47,6 +47,9 @@ impl World {
     /// Whether a node may lose what it has: the other must have all the pair's data.
     pub(super) fn may_lose(&self, node: usize) -> bool {
         let [node, other] = [&self.nodes[node], &self.nodes[1 - node]];
+        if node.dhcpd.is_some() || other.dhcpd.is_some() {
+            return !other.amnesic && other.synced && !node.amnesic && !node.alone;
+        }
         // What was granted in PartnerDown is known to one server alone; a fenced partner knows at least that.
         let fenced = other.server.as_ref().is_some_and(|server| server.endpoint().fence_in_force().is_some());
         let known = !node.alone || fenced && self.version == 0;
@@ -132,7 +135,7 @@ impl World {
     }
 
     pub(super) fn stop(&mut self, node: usize, power: bool) {
-        if self.nodes[node].server.is_none() {
+        if !self.nodes[node].runs() {
             return;
         }
         self.checker.ended(node);
@@ -200,7 +203,7 @@ impl World {
             self.nodes[node].stalled_until = 0;
             self.thaw(node);
             self.nodes[node].fill(None);
-            if self.nodes[node].server.is_none() {
+            if !self.nodes[node].runs() {
                 self.happen(What::Start { node })?;
             }
         }

@@ -25,6 +25,8 @@ pub(super) struct Operator {
     /// When each request was granted, by its id (I13).
     pub(super) granted: BTreeMap<String, RequestStatus>,
     commands: u64,
+    /// Until when an order to declare the partner of each server down may be under way, beside a dhcpd.
+    pub(super) declaring: [u64; 2],
     /// Requests granted and refused.
     pub(super) decided: [u64; 2],
 }
@@ -199,6 +201,10 @@ impl World {
     /// Pauses, stops, cuts apart and recovers, and ends all that some time later.
     fn steer(&mut self) {
         let node = usize::from(self.draw.coin());
+        self.steer_one(node);
+    }
+
+    pub(super) fn steer_one(&mut self, node: usize) {
         let state = match self.draw.below(5) {
             0 => ForcedState::Paused,
             1 => ForcedState::Shutdown,

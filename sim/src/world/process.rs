@@ -1,7 +1,7 @@
 //! What the process around a server does: commits, sends, dials, and tells what it hears.
 
 use api::identity::State;
-use failover::wire::{self, Decoded};
+use failover::wire::{self, Decoded, Dialect};
 use server::{Answer, ConnId, Destination, LinkOrder, ReplyBuf};
 
 use crate::assumption::Assumption;
@@ -41,6 +41,9 @@ impl World {
         self.commit(node)?;
         if changed {
             self.spite_of_state();
+        }
+        if self.ends_by_its_fence(node) {
+            return Ok(());
         }
         let mut reply = ReplyBuf::default();
         while self.nodes[node].server.as_mut().is_some_and(|server| server.poll_reply(now, &mut reply)) {
@@ -95,6 +98,8 @@ impl World {
     fn pump_link(&mut self, node: usize, conn: ConnId) -> Result<(), Violation> {
         let now = self.nodes[node].now(self.time);
         let mut buffer = [0; 4096];
+        let beside_dhcpd = self.plan.dhcpd.is_some();
+        let dialect = if beside_dhcpd { Dialect::Isc } else { Node::dialect() };
         // A socket takes what it has room for.
         let room = if self.plan.rough { 16 + self.draw.below(2_048) as usize } else { buffer.len() };
         loop {
@@ -107,7 +112,14 @@ impl World {
             reader.push(&buffer[..len]);
             let mut frames = Vec::new();
             while let Ok(Some(bytes)) = reader.next_frame() {
-                match wire::decode(&bytes, Node::dialect()) {
+                match wire::decode(&bytes, dialect) {
+                    // What a dhcpd does not know, reading skips.
+                    Ok(Decoded::Frame(frame))
+                        if beside_dhcpd && wire::encode(&frame, dialect).as_ref() != Ok(&bytes) =>
+                    {
+                        let what = format!("a dhcpd is told more than {frame}");
+                        return Err(self.violation("I11 peer survival", what));
+                    }
                     Ok(Decoded::Frame(frame)) => frames.push(frame),
                     other => {
                         let what = format!("the {} sends {other:?}", self.nodes[node].role);
