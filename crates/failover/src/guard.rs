@@ -30,7 +30,8 @@ pub fn to_isc(peer: State, mine: State, startup: bool) -> Announce {
         (State::Recover | State::PotentialConflict | State::ResolutionInterrupted, State::Shutdown) => {
             CloseInstead
         }
-        (State::PotentialConflict, State::Normal | State::Recover) => CloseInstead,
+        // The answer to its request for updates, which may be under way, takes it to ConflictDone, where Paused ends it.
+        (State::PotentialConflict, State::Normal | State::Recover | State::Paused) => CloseInstead,
         (
             State::ConflictDone,
             State::Unknown

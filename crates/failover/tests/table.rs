@@ -176,7 +176,7 @@ const GUARD: [GuardRow; 13] = [
     row(N, &[PC, RI, CD], &[], &[]),
     row(CI, &[RWAIT], &[], &[REC]),
     row(PD, &[N, CI], &[N, CI], &[REC]),
-    row(PC, &[N, REC, SHUT], &[], &[CD, PC]),
+    row(PC, &[N, REC, SHUT, Paused], &[], &[CD, PC]),
     row(REC, &[N, SHUT, RWAIT, RDONE], &[], &[CI, PD, REC]),
     row(Paused, &[], &[], &[]),
     row(SHUT, &[], &[], &[]),

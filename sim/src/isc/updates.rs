@@ -134,7 +134,7 @@ impl Dhcpd {
         self.generate(all);
         let wall = now.wall.get();
         for (address, lease) in self.file.leases.iter().filter(|_| all) {
-            let held = matches!(lease.status, Status::Active | Status::Expired);
+            let held = !lease.status.is_available();
             if held && lease.tsfp.max(lease.tstp) + self.file.mclt > lease.ends.max(wall) {
                 self.out.push_back(Output::Errs(*address, Hole::Untold));
             }
