@@ -358,3 +358,37 @@ fn seed_105383_what_was_freed_alone_is_held_like_a_lease_when_the_partner_loses_
 fn seed_5533_an_end_of_a_later_client_of_a_lone_partner_ends_the_earlier_lease_too() {
     holds_in_any_weather(5533);
 }
+
+/// Both recovered at the same time, the server came to the end first, and the dhcpd, which asks for updates when it hears
+/// of Recover only, waited for ever (`guard::to_isc`).
+#[test]
+fn seed_4589_a_dhcpd_in_recover_hears_of_recover_before_what_follows() {
+    holds_in_any_weather(4589);
+}
+
+/// A lease began and ended while the link was down, and the dhcpd primary, which alone ends leases in Normal, had never
+/// heard of it (`binding::is_withheld`).
+#[test]
+fn seed_7367_a_dhcpd_that_ends_no_lease_is_told_of_its_end() {
+    holds_in_any_weather(7367);
+}
+
+/// A dhcpd in a conflict was answered its request and told Paused in one breath, which ended its process
+/// (`guard::to_isc`).
+#[test]
+fn seed_13341_paused_is_not_said_to_a_dhcpd_in_a_conflict() {
+    holds_in_any_weather(13_341);
+}
+
+/// The clocks differed by most of a minute, so a release at the dhcpd was refused for ever (`binding::conflict`).
+#[test]
+fn seed_13966_a_release_counts_once_its_lease_is_over_whatever_the_clocks_say() {
+    holds_in_any_weather(13_966);
+}
+
+/// A dhcpd primary lost its lease file and with it a renewal. The survivor held that lease from others, but told in
+/// PartnerDown that it was over, and the dhcpd, which hears of no hold, gave the address away (`Server::expire_leases`).
+#[test]
+fn seed_66479_what_is_held_for_a_dhcpd_that_lost_its_file_does_not_end_early() {
+    holds_in_any_weather(66_479);
+}
