@@ -66,8 +66,8 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
             sometimes!(Rule::AmnesiaHolds);
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
-        // Freed in PartnerDown without the partner's word, who may have renewed it.
-        Status::Free | Status::Backup if is_unparked(lease) => {
+        // Freed in PartnerDown without the partner's word, who may have renewed it if it knew of it.
+        Status::Free | Status::Backup if is_unparked(lease) && !lease.first_in_partner_down => {
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
