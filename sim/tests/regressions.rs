@@ -345,13 +345,6 @@ fn seed_83240_an_old_copy_of_a_recovery_waits_anew() {
     holds_in_any_weather(83_240);
 }
 
-/// A lease that was freed in PartnerDown without the partner's word, who had renewed it and then lost its volume, was held
-/// like an address that nobody had had (`binding::amnesia_hold`).
-#[test]
-fn seed_105383_what_was_freed_alone_is_held_like_a_lease_when_the_partner_loses_its_data() {
-    holds_in_any_weather(105_383);
-}
-
 /// The partner had been alone and leased an address to somebody else, whose lease ended. A server that came back refused to
 /// hear of that end, as its old lease of another client ran on, and renewed that one (`binding::judge`).
 #[test]

@@ -67,7 +67,7 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
         // Freed in PartnerDown without the partner's word, who may have renewed it if it knew of it.
-        Status::Free | Status::Backup if is_unparked(lease) && !lease.first_in_partner_down => {
+        Status::Free | Status::Backup if is_unparked(lease) && was_shared(lease) => {
             lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
         }
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
@@ -78,6 +78,11 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
         Status::Free | Status::Backup => lease.hold_until,
     };
     Lease { hold_until, ..lease.clone() }
+}
+
+/// Whether the partner ever told of the lease, or acknowledged it.
+fn was_shared(lease: &Lease) -> bool {
+    lease.acked_potential.max(lease.received_potential_max) > UnixTime::ZERO
 }
 
 /// When the partner lost its data, before its UPDREQALL is answered: what it promised or acknowledged
