@@ -372,6 +372,23 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Answer, [u8; 6])> {
         t2: 0,
     };
     let hardware = bytes.get(28..34)?.try_into().ok()?;
+    each_option(bytes, |code, at, _| {
+        match code {
+            53 => answer.kind = *bytes.get(at)?,
+            54 => answer.server = Ipv4Addr::from(word(at)?),
+            51 => answer.lease = word(at)?,
+            58 => answer.t1 = word(at)?,
+            59 => answer.t2 = word(at)?,
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some((answer, hardware))
+}
+
+/// Shows each option of a message: its code, where its value begins, and how long that is. `None` if one is cut short, or
+/// `look` says so.
+pub(crate) fn each_option(bytes: &[u8], mut look: impl FnMut(u8, usize, usize) -> Option<()>) -> Option<()> {
     let mut at = 240;
     while let Some(code) = bytes.get(at).copied().filter(|code| *code != 255) {
         if code == 0 {
@@ -379,15 +396,8 @@ pub(crate) fn read(bytes: &[u8]) -> Option<(Answer, [u8; 6])> {
             continue;
         }
         let len = usize::from(*bytes.get(at + 1)?);
-        match code {
-            53 => answer.kind = *bytes.get(at + 2)?,
-            54 => answer.server = Ipv4Addr::from(word(at + 2)?),
-            51 => answer.lease = word(at + 2)?,
-            58 => answer.t1 = word(at + 2)?,
-            59 => answer.t2 = word(at + 2)?,
-            _ => {}
-        }
+        look(code, at + 2, len)?;
         at += 2 + len;
     }
-    Some((answer, hardware))
+    Some(())
 }

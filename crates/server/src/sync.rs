@@ -161,8 +161,7 @@ impl Server {
         let Some(side) = self.side(now) else { return false };
         let Some(lease) = self.table.get(address) else { return false };
         let mut update = binding::update_for(lease, &side);
-        let record = self.endpoint.record();
-        if side.dialect == Dialect::Own && (self.exchange.amnesia || now.wall <= record.amnesia_until) {
+        if side.dialect == Dialect::Own && self.remembers_loss(now) {
             sometimes!(Rule::AmnesiaTold, lease.hold_until > now.wall);
             binding::tell_hold(&mut update, lease, now.wall);
         }

@@ -49,10 +49,15 @@ impl Server {
         self.rewrite(|lease| binding::freeze(lease, at, mclt));
     }
 
+    /// Whether either side lost its data and the pair was not in Normal since, or leases are held for that still.
+    pub(crate) fn remembers_loss(&self, now: Now) -> bool {
+        self.exchange.amnesia || now.wall <= self.endpoint.record().amnesia_until
+    }
+
     /// The partner is back, and its word replaces the bounds; not those from an earlier loss of data, of which it
     /// knows no more than this server.
     pub(crate) fn thaw_bounds(&mut self, now: Now) {
-        let amnesia = self.exchange.amnesia || now.wall <= self.endpoint.record().amnesia_until;
+        let amnesia = self.remembers_loss(now);
         sometimes!(if amnesia { Rule::ThawKeepsForAmnesia } else { Rule::Thaws });
         self.rewrite(|lease| binding::thaw(lease, amnesia));
     }
@@ -135,8 +140,7 @@ impl Server {
     fn expire_leases(&mut self, now: Now) {
         let here = self.here(now);
         // A dhcpd that lost its file is told of no hold: it would give an address away whose lease is said to be over.
-        let amnesia = self.exchange.amnesia || now.wall <= self.endpoint.record().amnesia_until;
-        let holds = amnesia && self.partner_may_be_isc();
+        let holds = self.remembers_loss(now) && self.partner_may_be_isc();
         let is_held = |lease: &Lease| holds && now.wall <= lease.hold_until + here.guard;
         let ended: Vec<Lease> = self
             .table

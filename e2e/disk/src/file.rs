@@ -3,6 +3,7 @@
 use leases::log::testing::Generator;
 
 use crate::Cut;
+use crate::cut::choose;
 
 /// A regular file.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +52,7 @@ impl Content {
     /// `stale` ones: zeros, where those end.
     pub(crate) fn cut(&mut self, cut: Cut, stale: &[u8], generator: &mut Generator) {
         let mut changes = std::mem::take(&mut self.unsynced);
-        let next = cut.choose(&mut changes, generator);
+        let next = choose(cut, &mut changes, generator);
         for change in changes {
             match change {
                 Change::Write { offset, bytes } if cut == Cut::Torn => {

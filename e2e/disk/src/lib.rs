@@ -15,6 +15,6 @@ mod file;
 mod mount;
 mod volume;
 
-pub use cut::Cut;
+pub use leases::log::testing::Cut;
 pub use mount::Mount;
 pub use volume::{Faults, Kind, NodeId, Pretended, Refusal, Volume};

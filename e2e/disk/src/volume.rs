@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use leases::log::testing::Generator;
 
 use crate::Cut;
+use crate::cut::choose;
 use crate::file::Content;
 
 /// Number of a file or directory, never used again.
@@ -426,7 +427,7 @@ impl Names {
 
     fn cut(&mut self, cut: Cut, generator: &mut Generator) {
         // A name is there or not: what follows the prefix is lost whole.
-        let _ = cut.choose(&mut self.unsynced, generator);
+        let _ = choose(cut, &mut self.unsynced, generator);
         self.sync();
         self.live = self.durable.clone();
     }

@@ -9,7 +9,7 @@ use leases::lease::{Client, HardwareAddress, Status};
 
 use super::updates::own_free;
 use super::{Dhcpd, Output};
-use crate::client::{ACK, NAK, OFFER};
+use crate::client::{ACK, NAK, OFFER, each_option};
 use crate::hole::Hole;
 
 /// A client's message, as far as it is looked at.
@@ -250,22 +250,16 @@ fn read(bytes: &[u8]) -> Option<Asked<'_>> {
         server: None,
         client: Client { hardware, id: None },
     };
-    let mut at = 240;
-    while let Some(code) = bytes.get(at).copied().filter(|code| *code != 255) {
-        if code == 0 {
-            at += 1;
-            continue;
-        }
-        let len = usize::from(*bytes.get(at + 1)?);
+    each_option(bytes, |code, at, len| {
         match code {
-            50 => asked.requested = address(at + 2),
-            53 => asked.kind = *bytes.get(at + 2)?,
-            54 => asked.server = address(at + 2),
-            61 => asked.client.id = Some(bytes.get(at + 2..at + 2 + len)?.to_vec()),
+            50 => asked.requested = address(at),
+            53 => asked.kind = *bytes.get(at)?,
+            54 => asked.server = address(at),
+            61 => asked.client.id = Some(bytes.get(at..at + len)?.to_vec()),
             _ => {}
         }
-        at += 2 + len;
-    }
+        Some(())
+    })?;
     Some(asked)
 }
 

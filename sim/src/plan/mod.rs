@@ -1,13 +1,15 @@
 //! What a seed plays: the pair's configuration and the faults it meets. Each seed enables a random subset
 //! of the faults, as bugs hide in combinations and in the absence of others (swarm testing).
 
+mod draw;
 mod weather;
 
 use std::collections::BTreeSet;
 
 use api::config::PairConfig;
 use api::pair::PairManifest;
-use leases::log::testing::Generator;
+
+pub(crate) use self::draw::Draw;
 
 /// A seed's world. All times in milliseconds unless named otherwise.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -113,37 +115,33 @@ impl Plan {
     /// All kinds of faults, each at its own times.
     #[must_use]
     pub fn faulty(seed: u64) -> Self {
-        let mut draw = Generator::new(seed ^ 0x0fa1);
-        let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
+        let mut draw = Draw::new(seed ^ 0x0fa1);
         let mut plan = Self::basic(seed);
-        if between(0, 3) == 0 {
+        if draw.one_of(4) {
             return plan;
         }
-        let mut mean = |one_of: u64, least: u64, most: u64| {
-            if between(0, one_of - 1) == 0 { between(least, most) * 1000 } else { 0 }
-        };
-        plan.disk_failures = mean(5, 60, 900);
-        plan.full_disks = mean(6, 120, 900);
-        plan.rot = mean(8, 300, 900);
-        plan.clock_steps = mean(5, 30, 600);
-        plan.freezes = mean(4, 30, 400);
-        plan.changes = mean(4, 60, 600);
-        plan.double_losses = mean(16, 400, 900);
-        plan.rough = between(0, 1) == 0;
-        plan.one_way = between(0, 2) == 0;
-        plan.shared_ids = between(0, 3) == 0;
-        plan.token_stays = between(0, 1) == 0;
-        if between(0, 3) == 0 {
-            plan.begin[between(0, 1) as usize] = between(0, 200) * 1000;
+        plan.disk_failures = draw.mean(5, 60, 900);
+        plan.full_disks = draw.mean(6, 120, 900);
+        plan.rot = draw.mean(8, 300, 900);
+        plan.clock_steps = draw.mean(5, 30, 600);
+        plan.freezes = draw.mean(4, 30, 400);
+        plan.changes = draw.mean(4, 60, 600);
+        plan.double_losses = draw.mean(16, 400, 900);
+        plan.rough = draw.one_of(2);
+        plan.one_way = draw.one_of(3);
+        plan.shared_ids = draw.one_of(4);
+        plan.token_stays = draw.one_of(2);
+        if draw.one_of(4) {
+            plan.begin[draw.between(0, 1) as usize] = draw.between(0, 200) * 1000;
         }
         if plan.clock_steps > 0 {
             plan.skew /= 2;
         }
-        if between(0, 2) == 0 {
-            plan.operator = between(20, 300) * 1000;
+        if draw.one_of(3) {
+            plan.operator = draw.between(20, 300) * 1000;
         }
-        if between(0, 3) == 0 {
-            plan.resets = between(2, 60) * 1000;
+        if draw.one_of(4) {
+            plan.resets = draw.between(2, 60) * 1000;
         }
         plan.storm();
         plan
@@ -152,29 +150,28 @@ impl Plan {
     /// The faults that the first simulator had.
     #[must_use]
     pub fn basic(seed: u64) -> Self {
-        let mut draw = Generator::new(seed);
-        let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
-        let mclt = between(15, 60) as u32;
+        let mut draw = Draw::new(seed);
+        let mclt = draw.between(15, 60) as u32;
         Self {
             seed,
-            clients: between(1, 24),
+            clients: draw.between(1, 24),
             mclt,
-            lease: between(60, 900) as u32,
-            pool: between(4, 40) as u32,
-            load_balancing: between(0, 1) == 1,
-            backup_pct: between(0, 60) as u8,
-            length: between(300, 1800) * 1000,
-            loss: if between(0, 2) == 0 { 0 } else { between(1, 250) },
-            duplicates: if between(0, 2) == 0 { between(1, 100) } else { 0 },
-            delay: between(1, 800),
-            commit: between(1, 60),
-            power_cuts: if between(0, 2) == 0 { between(30, 600) * 1000 } else { 0 },
-            kills: if between(0, 2) == 0 { between(30, 600) * 1000 } else { 0 },
-            link_cuts: if between(0, 1) == 0 { between(20, 400) * 1000 } else { 0 },
-            volume_losses: if between(0, 5) == 0 { between(300, 900) * 1000 } else { 0 },
-            stalls: if between(0, 4) == 0 { between(60, 600) * 1000 } else { 0 },
-            pauses: if between(0, 3) == 0 { between(60, 600) * 1000 } else { 0 },
-            skew: if between(0, 2) == 0 { between(0, 2000) as i64 - 1000 } else { 0 },
+            lease: draw.between(60, 900) as u32,
+            pool: draw.between(4, 40) as u32,
+            load_balancing: draw.between(0, 1) == 1,
+            backup_pct: draw.between(0, 60) as u8,
+            length: draw.between(300, 1800) * 1000,
+            loss: if draw.one_of(3) { 0 } else { draw.between(1, 250) },
+            duplicates: if draw.one_of(3) { draw.between(1, 100) } else { 0 },
+            delay: draw.between(1, 800),
+            commit: draw.between(1, 60),
+            power_cuts: if draw.one_of(3) { draw.between(30, 600) * 1000 } else { 0 },
+            kills: if draw.one_of(3) { draw.between(30, 600) * 1000 } else { 0 },
+            link_cuts: if draw.one_of(2) { draw.between(20, 400) * 1000 } else { 0 },
+            volume_losses: if draw.one_of(6) { draw.between(300, 900) * 1000 } else { 0 },
+            stalls: if draw.one_of(5) { draw.between(60, 600) * 1000 } else { 0 },
+            pauses: if draw.one_of(4) { draw.between(60, 600) * 1000 } else { 0 },
+            skew: if draw.one_of(3) { draw.between(0, 2000) as i64 - 1000 } else { 0 },
             rough: false,
             one_way: false,
             disk_failures: 0,
@@ -228,13 +225,12 @@ impl Plan {
         let last = 9 + self.pool;
         let (mut mclt, mut lease, mut backup_pct, mut more) = (self.mclt, self.lease, self.backup_pct, false);
         if version > 0 {
-            let mut draw = Generator::new(self.seed ^ (version << 32));
-            let mut between = |least: u32, most: u32| least + draw.below(u64::from(most - least + 1)) as u32;
-            lease = between(60, 900);
-            backup_pct = between(0, 60) as u8;
-            more = between(0, 1) == 0;
-            if between(0, 2) == 0 {
-                mclt = between(15, 60);
+            let mut draw = Draw::new(self.seed ^ (version << 32));
+            lease = draw.between(60, 900) as u32;
+            backup_pct = draw.between(0, 60) as u8;
+            more = draw.one_of(2);
+            if draw.one_of(3) {
+                mclt = draw.between(15, 60) as u32;
             }
         }
         let subnet = |net: u8| {

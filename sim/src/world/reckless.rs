@@ -5,10 +5,9 @@
 
 use api::force::{Evidence, Fence, ForcedState};
 use api::time::Seconds;
-use leases::log::testing::Generator;
 use server::{Caller, Command};
 
-use crate::plan::Plan;
+use crate::plan::{Draw, Plan};
 use crate::world::World;
 use crate::world::event::What;
 use crate::world::operator::Order;
@@ -17,36 +16,32 @@ impl Plan {
     /// Draws a world with a reckless operator.
     #[must_use]
     pub fn reckless(seed: u64) -> Self {
-        let mut draw = Generator::new(seed ^ 0x7ec1);
-        let mut between = |least: u64, most: u64| least + draw.below(most - least + 1);
+        let mut draw = Draw::new(seed ^ 0x7ec1);
         let mut plan = Self::basic(seed);
-        plan.reckless = between(4, 40) * 1000;
-        plan.clients = between(4, 20);
-        plan.pool = between(3, 10) as u32;
-        let slow = between(0, 4) == 0;
-        plan.mclt = between(if slow { 60 } else { 15 }, if slow { 120 } else { 40 }) as u32;
-        plan.lease = between(60, 200) as u32;
-        plan.length = between(200, 900) * 1000;
-        plan.absence = between(2, 60) * 1000;
-        plan.delay = between(1, 800);
-        plan.link_cuts = between(8, 90) * 1000;
-        let mut mean = |one_of: u64, least: u64, most: u64| {
-            if between(0, one_of - 1) == 0 { between(least, most) * 1000 } else { 0 }
-        };
-        plan.kills = mean(2, 15, 120);
-        plan.power_cuts = mean(3, 15, 120);
-        plan.volume_losses = mean(3, 60, 300);
-        plan.operator = mean(2, 10, 90);
-        plan.resets = mean(2, 5, 60);
-        plan.changes = mean(3, 60, 300);
-        plan.clock_steps = mean(4, 20, 120);
-        plan.freezes = mean(5, 30, 200);
-        plan.stalls = mean(5, 30, 200);
+        plan.reckless = draw.between(4, 40) * 1000;
+        plan.clients = draw.between(4, 20);
+        plan.pool = draw.between(3, 10) as u32;
+        let slow = draw.one_of(5);
+        plan.mclt = draw.between(if slow { 60 } else { 15 }, if slow { 120 } else { 40 }) as u32;
+        plan.lease = draw.between(60, 200) as u32;
+        plan.length = draw.between(200, 900) * 1000;
+        plan.absence = draw.between(2, 60) * 1000;
+        plan.delay = draw.between(1, 800);
+        plan.link_cuts = draw.between(8, 90) * 1000;
+        plan.kills = draw.mean(2, 15, 120);
+        plan.power_cuts = draw.mean(3, 15, 120);
+        plan.volume_losses = draw.mean(3, 60, 300);
+        plan.operator = draw.mean(2, 10, 90);
+        plan.resets = draw.mean(2, 5, 60);
+        plan.changes = draw.mean(3, 60, 300);
+        plan.clock_steps = draw.mean(4, 20, 120);
+        plan.freezes = draw.mean(5, 30, 200);
+        plan.stalls = draw.mean(5, 30, 200);
         if plan.clock_steps > 0 {
-            plan.clock_bound = between(500, 6_000);
+            plan.clock_bound = draw.between(500, 6_000);
         }
-        plan.token_stays = between(0, 1) == 0;
-        plan.skew = if between(0, 2) == 0 { between(0, 8000) as i64 - 4000 } else { 0 };
+        plan.token_stays = draw.one_of(2);
+        plan.skew = if draw.one_of(3) { draw.between(0, 8000) as i64 - 4000 } else { 0 };
         plan
     }
 
@@ -55,28 +50,27 @@ impl Plan {
         if self.reckless == 0 {
             return;
         }
-        let mut draw = Generator::new(self.seed ^ 0xbe4d);
-        let mut one_of = |count: u64| draw.below(count) == 0;
-        if one_of(3) {
+        let mut draw = Draw::new(self.seed ^ 0xbe4d);
+        if draw.one_of(3) {
             spec["safePeriod"] = serde_json::json!({ "seconds": 60, "acceptDuplicateRisk": true });
         }
-        if one_of(4) {
+        if draw.one_of(4) {
             spec["startupExpiry"] = "Wait".into();
         }
-        if one_of(3) {
+        if draw.one_of(3) {
             spec["riServe"] = "Own".into();
         }
-        if one_of(3) {
+        if draw.one_of(3) {
             spec["partnerDownLeaseTime"] = "Mclt".into();
         }
-        if one_of(6) {
+        if draw.one_of(6) {
             spec["strictIscLead"] = true.into();
         }
-        if one_of(3) {
+        if draw.one_of(3) {
             spec["subnets"][0]["pools"][0]["dynamicBootp"] = true.into();
         }
         // Reserved in every other version: one server may know of it before the other.
-        if one_of(2) && version.is_multiple_of(2) {
+        if draw.one_of(2) && version.is_multiple_of(2) {
             spec["subnets"][0]["reservations"] = serde_json::json!([
                 { "address": "10.0.0.10", "hardwareAddress": "02:00:00:00:00:01" },
                 { "address": "10.0.0.11", "hardwareAddress": "02:00:00:00:00:02" },

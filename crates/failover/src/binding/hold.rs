@@ -61,15 +61,14 @@ pub fn leased_although_abandoned(mine: &Lease, update: &BindingUpdate, mclt: Sec
 /// of an ISC primary send UPDREQ at [`Lease::hold_until`], so that it repeats what was rejected.
 #[must_use]
 pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
+    let renewed_until = lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt);
     let hold_until = match lease.status {
         Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
             sometimes!(Rule::AmnesiaHolds);
-            lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
+            renewed_until
         }
         // Freed in PartnerDown without the partner's word, who may have renewed it if it knew of it.
-        Status::Free | Status::Backup if is_unparked(lease) && was_shared(lease) => {
-            lease.hold_until.max(lease.latest_promise().max(lost_at) + mclt)
-        }
+        Status::Free | Status::Backup if is_unparked(lease) && was_shared(lease) => renewed_until,
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
         Status::Free | Status::Backup if lease.sync != Sync::Agreed => {
             sometimes!(Rule::AmnesiaHoldsTakenBack);
@@ -92,13 +91,7 @@ fn was_shared(lease: &Lease) -> bool {
 pub fn partner_lost_data(lease: &Lease) -> Lease {
     sometimes!(Rule::AmnesiaForgetsPotentials, lease.status == Status::Active);
     match lease.status {
-        Status::Active => Lease {
-            sent_potential: lease.sent_potential.max(lease.received_potential_max).max(lease.acked_potential),
-            acked_potential: UnixTime::ZERO,
-            received_potential: UnixTime::ZERO,
-            sync: Sync::Due,
-            ..lease.clone()
-        },
+        Status::Active => Lease { sync: Sync::Due, ..own_data_lost(lease) },
         Status::Free
         | Status::Expired
         | Status::Released

@@ -107,7 +107,7 @@ impl Endpoint {
         } else if unsynchronised {
             let until = self.leases_over(at, grounds.longest_lease.max(ctx.mclt), ctx);
             sometimes!(Rule::HoldSerialPartnerDown);
-            self.hold_until(until, HoldReason::SerialPartnerDown, ctx.now.wall);
+            self.hold_until(until, HoldReason::SerialPartnerDown, ctx);
         }
         Ok(())
     }

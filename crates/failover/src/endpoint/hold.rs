@@ -63,9 +63,9 @@ impl Endpoint {
     }
 
     /// Holds addresses until then; a longer hold stays.
-    pub(super) fn hold_until(&mut self, until: UnixTime, reason: HoldReason, since: UnixTime) {
+    pub(super) fn hold_until(&mut self, until: UnixTime, reason: HoldReason, ctx: Context) {
         if self.record.hold.is_none_or(|hold| hold.until < until) {
-            self.record.hold = Some(Hold { until, reason, since });
+            self.record.hold = Some(Hold { until, reason, since: ctx.now.wall });
             self.record_changed = true;
         }
     }
@@ -199,7 +199,7 @@ impl Endpoint {
             } else {
                 Rule::HoldPartnerDownLost
             });
-            self.hold_until(self.leases_over(begin, longest_lease, ctx), reason, ctx.now.wall);
+            self.hold_until(self.leases_over(begin, longest_lease, ctx), reason, ctx);
         }
         if let Some(until) = partner_holds_until
             && until > ctx.now.wall
@@ -207,7 +207,7 @@ impl Endpoint {
             sometimes!(Rule::HoldToldByPartner);
             let both = lost_since.is_some() || self.data_lost_since().is_none();
             let reason = if both { HoldReason::BothStoresLost } else { HoldReason::PartnerDownLost };
-            self.hold_until(until, reason, ctx.now.wall);
+            self.hold_until(until, reason, ctx);
         }
     }
 }

@@ -61,7 +61,8 @@ impl Cut {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Kept, Self::Lost, Self::Prefix, Self::Torn];
 
-    fn any(generator: &mut Generator) -> Self {
+    /// One of them.
+    pub fn any(generator: &mut Generator) -> Self {
         Self::ALL[(generator.next() % 4) as usize]
     }
 }
