@@ -385,3 +385,24 @@ fn seed_13966_a_release_counts_once_its_lease_is_over_whatever_the_clocks_say() 
 fn seed_66479_what_is_held_for_a_dhcpd_that_lost_its_file_does_not_end_early() {
     holds_in_any_weather(66_479);
 }
+
+/// An old copy had been made in a recovery, before anybody had confirmed the store. It counted as an empty one, and the
+/// server did not wait for what it had granted since (`Endpoint::fall_back`).
+#[test]
+fn seed_926795_an_old_copy_of_a_store_that_nobody_had_confirmed_waits_anew() {
+    holds_in_any_weather(926_795);
+}
+
+/// A lease was released at a server, freed and leased again by its partner, which then lost its data. The server held the
+/// old lease as Active, and renewed it for its client, who looked for any address (`binding::may_lease`).
+#[test]
+fn seed_928967_a_lease_that_is_active_again_goes_only_to_a_client_that_claims_it() {
+    holds_in_any_weather(928_967);
+}
+
+/// A primary alone freed a lease of which it had told its partner, without an answer. The partner renewed it and lost its data
+/// (`Lease::is_untold`).
+#[test]
+fn seed_105383_what_the_partner_was_told_without_an_answer_is_held_too() {
+    holds_in_any_weather(105_383);
+}

@@ -180,6 +180,8 @@ rules! {
         AmnesiaRevives,
         /// an abandoned address is held for what the partner may have promised
         AmnesiaRevivesAbandoned,
+        /// a revived lease is not given to its client that looks for any address
+        RevivedOnlyToWhoClaims,
         /// a lease that comes in is held, as either side lost its data
         AmnesiaHoldsIncoming,
         /// a hold travels with an update
@@ -356,6 +358,8 @@ rules! {
         ExpiryEarly,
         /// PartnerDown frees an address after its wait
         FreedAlone,
+        /// what was leased and freed alone leaves no sign, as the partner never heard of it
+        FreedUntold,
         /// an abandoned address returns, by the primary in Normal
         AbandonedReturns,
         /// an abandoned address returns in PartnerDown

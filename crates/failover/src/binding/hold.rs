@@ -68,7 +68,7 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
             renewed_until
         }
         // Freed in PartnerDown without the partner's word, who may have renewed it if it knew of it.
-        Status::Free | Status::Backup if is_unparked(lease) && was_shared(lease) => renewed_until,
+        Status::Free | Status::Backup if is_unparked(lease) => renewed_until,
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
         Status::Free | Status::Backup if lease.sync != Sync::Agreed => {
             sometimes!(Rule::AmnesiaHoldsTakenBack);
@@ -77,11 +77,6 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
         Status::Free | Status::Backup => lease.hold_until,
     };
     Lease { hold_until, ..lease.clone() }
-}
-
-/// Whether the partner ever told of the lease, or acknowledged it.
-fn was_shared(lease: &Lease) -> bool {
-    lease.acked_potential.max(lease.received_potential_max) > UnixTime::ZERO
 }
 
 /// When the partner lost its data, before its UPDREQALL is answered: what it promised or acknowledged
@@ -141,6 +136,12 @@ pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
         sync: Sync::Due,
         ..lease.clone()
     })
+}
+
+/// Whether nothing but a hold keeps a lease Active: by what both servers remember it is over, so the one that lost its
+/// data renewed it or leased the address to somebody else. Its client knows.
+pub(super) fn is_revived(lease: &Lease, now: UnixTime) -> bool {
+    lease.status == Status::Active && lease.exp < now && now < lease.hold_until
 }
 
 /// How long an address that an ISC secondary ended is kept from other clients, with the link up (§6.1).

@@ -6,6 +6,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Lease, Status, Sync};
 use marks::{Rule, sometimes};
 
+use super::hold::is_revived;
 use super::is_of;
 use crate::times::{self, Mode, PartnerDown, Reuse, Who, is_own, reusable_from};
 
@@ -102,6 +103,10 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
             sometimes!(Rule::DeniedLeased);
             Err(Denied::Leased)
         }
+        (Service::Everybody, Status::Active) if is_revived(lease, here.now) && !ctx.claimed => {
+            sometimes!(Rule::RevivedOnlyToWhoClaims);
+            Err(Denied::TooEarly)
+        }
         (Service::Everybody, Status::Active) if here.now >= ctx.new_clients_from => Ok(()),
         // Whoever else served meanwhile may have leased it again, once this client gave it up or its lease was over.
         (Service::Everybody, Status::Active) => {
@@ -195,6 +200,9 @@ fn granted(lease: &Lease, client: &Client, desired: Seconds, ctx: &Serving) -> L
     granted.flags.bootp = mode == Mode::Bootp;
     granted.sync = Sync::Due;
     granted.changed_at_edge = here.link_edges;
+    // What the partner believes to be free it holds no copy of.
+    let agreed = lease.status.is_available() && lease.sync == Sync::Agreed;
+    granted.untold = here.link_edges.is_multiple_of(2) && (agreed || lease.is_untold(here.link_edges));
     if !renewal {
         granted.acked_potential = UnixTime::ZERO;
         granted.received_potential = UnixTime::ZERO;
@@ -330,10 +338,15 @@ pub fn unpark(lease: &Lease, here: &Here, down: &PartnerDown) -> Result<Lease, D
         Status::Expired | Status::Released | Status::Reset => {
             in_partner_down(lease, Who::OtherClient, down, here.now)?;
             sometimes!(Rule::FreedAlone);
+            let freed = Lease { hold_until: UnixTime::ZERO, ..changed(lease, Status::Free, here) };
+            if lease.is_untold(here.link_edges) {
+                sometimes!(Rule::FreedUntold);
+                return Ok(Lease { sent_potential: UnixTime::ZERO, ..freed });
+            }
             // The potentials stay, as a sign that the partner holds a copy that must be ended: of an
             // abandoned address too, of which nothing was promised.
             let sent_potential = lease.sent_potential.max(lease.starts);
-            Ok(Lease { hold_until: UnixTime::ZERO, sent_potential, ..changed(lease, Status::Free, here) })
+            Ok(Lease { sent_potential, ..freed })
         }
         Status::Free | Status::Active | Status::Abandoned | Status::Backup => Err(Denied::NotOurs),
     }
@@ -572,5 +585,6 @@ fn changed(lease: &Lease, status: Status, here: &Here) -> Lease {
 }
 
 fn marked(lease: &Lease, here: &Here) -> Lease {
-    Lease { sync: Sync::Due, changed_at_edge: here.link_edges, ..lease.clone() }
+    let untold = lease.is_untold(here.link_edges);
+    Lease { sync: Sync::Due, changed_at_edge: here.link_edges, untold, ..lease.clone() }
 }

@@ -98,6 +98,8 @@ pub struct Endpoint {
     last_operational: UnixTime,
     /// Before the present connection this server never heard of any partner, and its own data is whole.
     knew_nobody: bool,
+    /// This process found nothing in its store.
+    store_was_empty: bool,
     /// In PartnerDown a partner that recovers is connected, and its state is not known yet.
     renews_unheard: bool,
     /// Since when this process misses its partner in CommunicationsInterrupted, for the safe period.

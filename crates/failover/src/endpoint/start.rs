@@ -63,6 +63,7 @@ impl Endpoint {
             partner_receive_timer: Seconds::ZERO,
             last_operational,
             knew_nobody: false,
+            store_was_empty: lost,
             renews_unheard: false,
             contact_lost: None,
             actions: VecDeque::new(),
@@ -153,8 +154,8 @@ impl Endpoint {
         );
         self.actions.push_back(Action::Behind { rolled_back: true, why });
         self.record.requests_unheard = true;
-        if held != StoreStamp::default() {
-            // An old copy says nothing of when this server served last, whatever it was recovering from when it was made.
+        if !self.store_was_empty {
+            // An old copy, were it of a store that nobody had confirmed yet, says nothing of when this server served last, whatever it was recovering from when it was made.
             self.record.failed_at = self.record.failed_at.max(Some(ctx.now.wall));
             self.record.data_lost = true;
         }

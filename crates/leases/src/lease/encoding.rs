@@ -23,6 +23,7 @@ impl Lease {
             (self.first_in_partner_down, FIRST_IN_PARTNER_DOWN),
             (self.hostname.is_some(), HOSTNAME),
             (self.relay_info.is_some(), RELAY_INFO),
+            (self.untold, UNTOLD),
         ];
         let marks = marks.into_iter().filter(|(set, _)| *set).fold(0_u16, |all, (_, mark)| all | mark);
 
@@ -109,6 +110,7 @@ impl Lease {
             hold_until: reader.time()?,
             changed_at_edge: u64::from_be_bytes(reader.array()?),
             first_in_partner_down: has(FIRST_IN_PARTNER_DOWN),
+            untold: has(UNTOLD),
             hostname: None,
             relay_info: None,
         };
@@ -229,7 +231,8 @@ const BOOTP: u16 = 0x0020;
 const FIRST_IN_PARTNER_DOWN: u16 = 0x0040;
 const HOSTNAME: u16 = 0x0080;
 const RELAY_INFO: u16 = 0x0100;
-const ALL_MARKS: u16 = 0x01ff;
+const UNTOLD: u16 = 0x0200;
+const ALL_MARKS: u16 = 0x03ff;
 
 #[cfg(test)]
 mod tests {
@@ -290,13 +293,13 @@ mod tests {
             client in proptest::option::of(client()),
             times in proptest::array::uniform8(time()),
             cltt in proptest::option::of(time()),
-            marks in proptest::array::uniform4(any::<bool>()),
+            marks in proptest::array::uniform5(any::<bool>()),
             changed_at_edge: u64,
             hostname in proptest::option::of("\\PC{0,60}"),
             relay_info in proptest::option::of(bytes(255)),
         ) -> Lease {
             let [exp, held_until, sent, acked, received, received_max, starts, hold_until] = times;
-            let [cltt_from_partner, reserved, bootp, first_in_partner_down] = marks;
+            let [cltt_from_partner, reserved, bootp, first_in_partner_down, untold] = marks;
             Lease {
                 address: Ipv4Addr::from(address),
                 status,
@@ -314,6 +317,7 @@ mod tests {
                 sync,
                 changed_at_edge,
                 first_in_partner_down,
+                untold,
                 hold_until,
                 hostname,
                 relay_info,

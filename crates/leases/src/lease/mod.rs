@@ -205,6 +205,9 @@ pub struct Lease {
     pub changed_at_edge: u64,
     /// First leased to its present client in PartnerDown, with the partner silent ever since.
     pub first_in_partner_down: bool,
+    /// Both servers agreed that the address was free when its present or last client got it, and nothing was handed to a
+    /// socket from then until the present state was made. See [`Lease::is_untold`].
+    pub untold: bool,
     /// Not for another client before this time: the frozen bound of PartnerDown (§7.2), the amnesia
     /// hold (§8), or the end of a quarantine.
     pub hold_until: UnixTime,
@@ -235,6 +238,7 @@ impl Lease {
             sync: Sync::Agreed,
             changed_at_edge: 0,
             first_in_partner_down: false,
+            untold: false,
             hold_until: UnixTime::ZERO,
             hostname: None,
             relay_info: None,
@@ -246,6 +250,12 @@ impl Lease {
     #[must_use]
     pub fn certainly_unsent(&self, link_edges: u64) -> bool {
         self.changed_at_edge.is_multiple_of(2) && self.changed_at_edge == link_edges
+    }
+
+    /// Whether the partner certainly never heard of the lease, nor of its end.
+    #[must_use]
+    pub fn is_untold(&self, link_edges: u64) -> bool {
+        self.untold && self.certainly_unsent(link_edges)
     }
 
     /// The latest time that the client may believe in, or the partner may have promised (without the

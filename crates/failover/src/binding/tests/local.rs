@@ -7,8 +7,9 @@ use leases::lease::{Lease, Status, Sync};
 
 use super::{ADDRESS, M, ROLES, agreed, client, due, here, mine, serving, t};
 use crate::binding::{
-    Denied, Here, Serving, abandon, abandoned_timeout, decline, expire, freeze, give, grant, may_adopt,
-    may_lease, may_rewind, reclaim, release, reserve, reset, thaw, unpark, unreserve,
+    Denied, Here, Serving, abandon, abandoned_timeout, amnesia_hold, decline, expire, freeze, give, grant,
+    may_adopt, may_lease, may_rewind, reclaim, release, reserve, reset, revive_for_amnesia, thaw, unpark,
+    unreserve,
 };
 use crate::times::{Mode, PartnerDown};
 
@@ -278,7 +279,8 @@ fn a_lease_first_made_in_partner_down_is_marked_and_another_client_follows_at_it
 #[test]
 fn a_renewal_in_partner_down_of_an_older_lease_is_not_marked_and_keeps_its_bound() {
     let frozen = freeze(&agreed(mine(Status::Active)), t(400), M);
-    let renewed = grant(&frozen, &client(1), X, &alone(Role::Primary, 400, 450)).expect("its own");
+    let renews = Serving { claimed: true, ..alone(Role::Primary, 400, 450) };
+    let renewed = grant(&frozen, &client(1), X, &renews).expect("its own");
     assert!(!renewed.first_in_partner_down);
     assert_eq!(renewed.hold_until, frozen.hold_until);
     assert_eq!(renewed.exp, t(450) + X);
@@ -321,6 +323,49 @@ fn a_hold_on_everything_leaves_renewals() {
         assert_eq!(may_lease(&over, &client(1), &ctx), Ok(()));
         assert_eq!(may_lease(&free(own(role)), &client(1), &ctx), Ok(()));
     }
+}
+
+/// The partner, which lost its data, may have leased the address to somebody else after the end that was told to it.
+#[test]
+fn a_lease_that_is_active_again_for_amnesia_goes_only_to_a_client_that_claims_it() {
+    for (role, ctx) in ROLES.map(|role| (role, serving(here(role, State::Normal)))) {
+        let ended = Lease { exp: t(440), held_until: t(440), ..due(mine(Status::Released)) };
+        let held = amnesia_hold(&ended, t(445), M);
+        let revived = revive_for_amnesia(&held, ctx.here.now).expect("it is held");
+        assert_eq!(may_lease(&revived, &client(1), &ctx), Err(Denied::TooEarly), "{role}");
+        assert_eq!(may_lease(&revived, &client(2), &ctx), Err(Denied::Leased));
+        let claims = Serving { claimed: true, ..ctx };
+        assert_eq!(may_lease(&revived, &client(1), &claims), Ok(()));
+        let proven = grant(&revived, &client(1), X, &claims).expect("it claims it");
+        assert_eq!(may_lease(&proven, &client(1), &ctx), Ok(()), "it runs");
+    }
+}
+
+/// Nobody but the primary ever knew of the lease, so the partner holds nothing that must be ended.
+#[test]
+fn what_was_leased_and_freed_alone_leaves_no_sign() {
+    let at = |time, link_edges| {
+        let mut ctx = alone(Role::Primary, 1000, time);
+        ctx.here.link_edges = link_edges;
+        ctx
+    };
+    let freed = |lease: &Lease, who, time, link_edges| {
+        let ctx = at(time, link_edges);
+        let lease = grant(lease, &client(who), Seconds(100), &ctx).expect("free");
+        let released = release(&lease, &client(who), &ctx).expect("its own");
+        let later = at(time + 50_000, link_edges);
+        unpark(&released, &later.here, &later.down.expect("down")).expect("its time has come")
+    };
+    let untold = freed(&free(Status::Free), 1, 1001, 8);
+    assert_eq!((untold.status, untold.sync, untold.sent_potential), (Status::Free, Sync::Due, t(0)));
+    assert_eq!(freed(&untold, 2, 60_000, 8).sent_potential, t(0), "nor of the next one");
+    assert!(freed(&untold, 2, 60_000, 10).sent_potential > t(0), "the link was up since");
+    assert!(freed(&free(Status::Free), 1, 1001, 7).sent_potential > t(0), "it is up");
+    let known = Lease { sync: Sync::Due, ..free(Status::Free) };
+    assert!(
+        freed(&known, 1, 60_000, 8).sent_potential > t(0),
+        "the partner may hold a copy of an earlier lease"
+    );
 }
 
 #[test]
