@@ -79,6 +79,19 @@ impl Drop for LinkCut {
     }
 }
 
+/// What could keep a node's servers from being reached: filters but those of Kubernetes, and who listens.
+pub fn network_of(node: &str) -> Told<String> {
+    let network = format!("dfp-{}-{node}", host()?);
+    let show = |words: &[&str]| run(20, &[&["ip", "netns", "exec", &network], words].concat());
+    let tables = show(&["nft", "list", "tables"])?;
+    let mut text = tables.clone();
+    for table in tables.lines().filter(|table| !table.contains("kube-proxy")) {
+        let words: Vec<&str> = ["nft", "list"].into_iter().chain(table.split_whitespace()).collect();
+        text.push_str(&show(&words)?);
+    }
+    Ok(text + &show(&["ss", "-tan"])? + &show(&["ip", "neigh"])?)
+}
+
 /// A part of the cluster that does not run, until this is dropped.
 #[derive(Debug)]
 pub struct Stopped {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::kubectl::{apply, get, kubectl, names, text_at, try_kubectl};
+use crate::kubectl::{apply, get, kubectl, names, operator, text_at, try_kubectl};
 use crate::process::processes_with;
 use crate::{Failure, Told, cluster, ensure, wait_until};
 
@@ -219,6 +219,20 @@ impl Pair {
     pub fn container(&self, role: Role) -> Told<(String, String)> {
         let pod = self.pod_object(role)?;
         Ok((text_at(&pod, "/spec/nodeName"), text_at(&pod, "/status/containerStatuses/0/containerID")))
+    }
+
+    /// The server that is not on the operator's node: what is lost must not take the operator with it.
+    pub fn far_from_operator(&self) -> Told<Role> {
+        let (namespace, _) = operator()?;
+        // An upgrade of the release may still have two.
+        wait_until("there is one operator", 60, || {
+            let selector = "app.kubernetes.io/name=dhcp-failover-operator";
+            let pods = names(&["-n", &namespace, "pods", "-l", selector])?;
+            ensure(pods.len() == 1, || pods.join(", "))
+        })?;
+        let (namespace, pod) = operator()?;
+        let home = text_at(&get(&["-n", &namespace, "pod", &pod])?, "/spec/nodeName");
+        Ok(if self.container(Role::Primary)?.0 == home { Role::Secondary } else { Role::Primary })
     }
 
     /// Kills a server's process on its node.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::kubectl::{apply, get, kubectl, operator, text_at};
+use crate::kubectl::{apply, get, kubectl, names, operator, text_at};
 use crate::{Pair, Told, cluster};
 
 /// A story that is being told.
@@ -133,6 +133,10 @@ fn explain() {
         show("events", get(&["events", "--sort-by=.metadata.creationTimestamp"]));
         let servers = "app.kubernetes.io/name=dhcp-failover-server";
         show("servers", kubectl(&["-n", namespace, "logs", "-l", servers, "--tail=60", "--prefix"]));
+    }
+    for node in names(&["nodes"]).unwrap_or_default() {
+        let node = node.trim_start_matches("node/");
+        show(&format!("filters and sockets of {node}"), cluster::network_of(node));
     }
     let log = operator().and_then(|(namespace, pod)| kubectl(&["-n", &namespace, "logs", &pod, "--tail=40"]));
     show("operator", log);

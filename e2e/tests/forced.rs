@@ -32,19 +32,6 @@ fn small_pair(name: &str) -> Told<Pair> {
     Ok(pair)
 }
 
-/// The server that is not on the operator's node: what is lost must not take the operator with it.
-fn far_from_operator(pair: &Pair) -> Told<Role> {
-    let (namespace, _) = operator()?;
-    // An upgrade of the release may still have two.
-    wait_until("there is one operator", 60, || {
-        let pods = names(&["-n", &namespace, "pods", "-l", "app.kubernetes.io/name=dhcp-failover-operator"])?;
-        ensure(pods.len() == 1, || pods.join(", "))
-    })?;
-    let (namespace, pod) = operator()?;
-    let home = text_at(&get(&["-n", &namespace, "pod", &pod])?, "/spec/nodeName");
-    Ok(if pair.container(Role::Primary)?.0 == home { Role::Secondary } else { Role::Primary })
-}
-
 /// Fails if a request leaves its phase, or the survivor its state, within so many seconds.
 fn stays(story: &Story, pair: &Pair, id: &str, phase: &str, survivor: Role, time: u64) -> Told {
     let began = Instant::now();
@@ -186,7 +173,7 @@ fn partner_down_waits_while_nobody_can_know_and_a_deleted_pod_object_proves_noth
         |story| {
             let pair = Pair::on_lan("e2e-cutoff");
             story.start(&pair)?;
-            let dead = far_from_operator(&pair)?;
+            let dead = pair.far_from_operator()?;
             let survivor = dead.partner();
             let (node, container) = pair.container(dead)?;
             let cable = Stopped::new("stop", &node.replace("node-", "cable-"))?;
@@ -235,7 +222,7 @@ fn a_node_declared_out_of_service_is_evidence() {
     story("A node without power gets the out-of-service taint: granted", |story| {
         let pair = Pair::on_lan("e2e-taint");
         story.start(&pair)?;
-        let dead = far_from_operator(&pair)?;
+        let dead = pair.far_from_operator()?;
         let node = pair.container(dead)?.0;
         let power = Stopped::new("kill", &node)?;
         pair.until(dead.partner(), "CommunicationsInterrupted", 30)?;
@@ -271,7 +258,7 @@ fn the_operator_is_killed_in_each_phase_of_a_request() {
         |story| {
             let pair = Pair::on_lan("e2e-phases");
             story.start(&pair)?;
-            let dead = far_from_operator(&pair)?;
+            let dead = pair.far_from_operator()?;
             let (survivor, node) = (dead.partner(), pair.container(dead)?.0);
             let power = Stopped::new("kill", &node)?;
             pair.until(survivor, "CommunicationsInterrupted", 30)?;
@@ -317,7 +304,7 @@ fn a_human_may_attest_and_a_server_that_returns_blind_stays_silent() {
             let daemon = phone.daemon()?;
             story.saw(format!("the phone has {}", daemon.renew(10)?));
             story.same_leases(&pair)?;
-            let dead = far_from_operator(&pair)?;
+            let dead = pair.far_from_operator()?;
             let (survivor, node) = (dead.partner(), pair.container(dead)?.0);
             let (_, container) = pair.container(dead)?;
             let kubelet = Stopped::new("stop", &node.replace("node-", "kubelet-"))?;

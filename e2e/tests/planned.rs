@@ -22,9 +22,10 @@ fn a_partition_that_outlasts_eviction_kills_nobody_when_it_heals() {
             let phone = Client::on_lan("phone")?;
             let daemon = phone.daemon()?;
             let before = [pair.container(Role::Primary)?.1, pair.container(Role::Secondary)?.1];
-            let node = pair.container(Role::Secondary)?.0;
+            let far = pair.far_from_operator()?;
+            let node = pair.container(far)?.0;
             let cable = Stopped::new("stop", &node.replace("node-", "cable-"))?;
-            pair.until(Role::Primary, "CommunicationsInterrupted", 30)?;
+            pair.until(far.partner(), "CommunicationsInterrupted", 30)?;
             wait_until("the node is tainted as unreachable", 120, || {
                 let taints = kubectl(&["get", "node", &node, "-o", "jsonpath={.spec.taints[*].key}"])?;
                 ensure(taints.contains("unreachable"), || taints)

@@ -556,6 +556,8 @@ rules! {
         IscRemembers,
         /// EXPIRED is not told to a primary in Normal
         IscWithholdsExpired,
+        /// the end of a lease waits until a dhcpd has told its news
+        IscEndsWait,
         /// a secondary has more than half and gives it back
         IscGivesSurplus,
         /// another state is said instead

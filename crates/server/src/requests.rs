@@ -46,6 +46,7 @@ impl Server {
             self.endpoint.record().unsettled && self.links.partner_is_own() == Some(false)
         );
         self.exchange.request = None;
+        self.exchange.isc_told_all = true;
         self.endpoint.settled();
         let context = self.context(now);
         self.endpoint.updates_done(context);

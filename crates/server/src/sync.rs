@@ -44,6 +44,8 @@ pub(crate) struct Exchange {
     early: Vec<(u32, BindingUpdate)>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
     pub(crate) amnesia: bool,
+    /// The partner, a dhcpd, has told all its news since the connection was made.
+    pub(crate) isc_told_all: bool,
     /// Since when the partner's data are lost, by its own word.
     pub(crate) partner_lost_since: Option<UnixTime>,
 }
@@ -102,6 +104,7 @@ impl Exchange {
         self.request = None;
         self.barrier = None;
         self.early.clear();
+        self.isc_told_all = false;
     }
 
     /// Updates that wait for an answer.
@@ -122,6 +125,7 @@ impl Exchange {
             ask_at,
             early,
             amnesia,
+            isc_told_all,
             partner_lost_since,
             rejected: _,
         } = self;
@@ -140,7 +144,7 @@ impl Exchange {
         }
         write!(
             out,
-            "{owes_everything} {barrier:?} {rejected_at:?} {ask_at:?} {amnesia} {partner_lost_since:?}"
+            "{owes_everything} {barrier:?} {rejected_at:?} {ask_at:?} {amnesia} {isc_told_all} {partner_lost_since:?}"
         )
     }
 
@@ -341,12 +345,12 @@ impl Server {
         self.exchange.settled();
         self.rolled_back = None;
         self.links.guard_closures = 0;
-        if self.endpoint.record().unsettled {
-            match self.dialect() {
-                Some(Dialect::Own) => self.endpoint.settled(),
-                Some(Dialect::Isc) => self.request_updates(now, false),
-                None => {}
-            }
+        let unsettled = self.endpoint.record().unsettled;
+        match self.dialect() {
+            Some(Dialect::Own) if unsettled => self.endpoint.settled(),
+            Some(Dialect::Isc) if unsettled || self.has_ends_to_tell(now) => self.request_updates(now, false),
+            Some(Dialect::Isc) => self.exchange.isc_told_all = true,
+            Some(Dialect::Own) | None => {}
         }
         self.end_quarantine(now);
         self.balance_on_normal(now);
@@ -459,12 +463,35 @@ impl Server {
         }
         let side = self.side(now)?;
         let partner = self.endpoint.heard()?;
+        let ends_wait = self.ends_wait();
         let withheld = |address: &Ipv4Addr| {
-            self.table.get(*address).is_none_or(|lease| binding::is_withheld(lease, &side, partner))
+            self.table.get(*address).is_none_or(|lease| {
+                let waits = ends_wait && binding::tells_end(lease, &side);
+                sometimes!(Rule::IscEndsWait, waits);
+                binding::is_withheld(lease, &side, partner) || waits
+            })
         };
         self.pushes()
             .then(|| self.table.due().take(LOOK_PAST + self.exchange.in_flight.len()))?
             .find(|address| ready(address) && !withheld(address))
+    }
+
+    /// Whether ends of leases wait until the partner, a dhcpd, has told its news: it takes any end for its client's last
+    /// word, and the client may have renewed there while the link was down.
+    fn ends_wait(&self) -> bool {
+        let served_alone = |state| matches!(state, State::Normal | State::CommunicationsInterrupted);
+        self.dialect() == Some(Dialect::Isc)
+            && !self.exchange.isc_told_all
+            && served_alone(self.endpoint.record().state)
+            && self.endpoint.heard().is_some_and(served_alone)
+    }
+
+    fn has_ends_to_tell(&self, now: Now) -> bool {
+        let Some(side) = self.side(now) else { return false };
+        self.table
+            .due()
+            .filter_map(|address| self.table.get(address))
+            .any(|lease| binding::tells_end(lease, &side))
     }
 
     /// Whether updates go out without being asked for: not while one of the two fetches or sorts out

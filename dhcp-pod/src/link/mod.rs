@@ -151,7 +151,7 @@ async fn dial(shared: Arc<Shared>) {
             Ok(stream) => return establish(&shared, stream, peer, permit, Side::Dialled).await,
             Err(error) => {
                 tracing::debug!("partner {partner} does not take the connection: {error}");
-                "unreachable"
+                unreached(&error)
             }
         },
     };
@@ -165,6 +165,17 @@ async fn connect(shared: &Shared, partner: SocketAddrV4) -> io::Result<TcpStream
     match timeout(CONNECT_TIMEOUT, socket.connect(partner.into())).await {
         Ok(stream) => stream,
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Where to look: at the partner's process, at its address, or at what lies in between.
+fn unreached(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nobody_listens",
+        io::ErrorKind::TimedOut => "no_answer",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no_route",
+        io::ErrorKind::AddrNotAvailable => "own_address_is_gone",
+        _ => "unreachable",
     }
 }
 

@@ -81,6 +81,12 @@ pub fn is_withheld(lease: &Lease, side: &Side, partner: State) -> bool {
     withheld
 }
 
+/// Whether the partner is told that a lease is over.
+#[must_use]
+pub fn tells_end(lease: &Lease, side: &Side) -> bool {
+    matches!(status_told(lease, side), Status::Expired | Status::Released | Status::Reset)
+}
+
 /// The record after the partner accepted `sent`, which was made of an earlier or the present state of it.
 #[must_use]
 pub fn acked(mine: &Lease, sent: &BindingUpdate, side: &Side) -> Lease {

@@ -104,3 +104,33 @@ fn a_dhcpd_that_lost_its_file_in_a_conflict_is_told_everything() {
         assert_eq!(told(&bench), expected, "{first_word}");
     }
 }
+
+/// A dhcpd takes the end of a lease for its client's last word, though the client renewed there while the link was down.
+#[test]
+fn the_end_of_a_lease_waits_until_a_dhcpd_has_told_its_news() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Isc, State::Normal);
+        bench.hang_up();
+        bench.run(Seconds(2));
+        let (address, _) = bench.lease(2).unwrap_or_else(|| panic!("{role}: no lease"));
+        bench.release(2, address);
+        bench.run(Seconds(1));
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.say(State::Normal, false);
+        bench.run(Seconds(5));
+        assert_eq!(bench.state(), State::Normal);
+        let ends = |bench: &Bench| bench.updates().any(|update| update.status == Some(Status::Released));
+        let asks = bench.heard.iter().any(|frame| frame.message == Message::UpdReq);
+        assert!(asks && !ends(&bench), "{role}: {:?}", bench.heard);
+        bench.done();
+        bench.run(Seconds(1));
+        assert!(ends(&bench), "{role}: {:?}", bench.heard);
+
+        bench.hang_up();
+        bench.run(Seconds(2));
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.say(State::Normal, false);
+        bench.run(Seconds(1));
+        assert!(!bench.heard.iter().any(|frame| frame.message == Message::UpdReq), "{role}: nothing to tell");
+    }
+}

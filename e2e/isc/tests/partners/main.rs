@@ -82,6 +82,7 @@ both_roles!(
     setups:
         a_pair_of_another_kind_lives_through_a_day,
         releases_cross_a_take_over,
+        who_left_ours_and_came_back_at_the_dhcpd_stays,
         a_client_has_two_leases;
     times:
         another_mclt_is_in_force_at_both_after_a_restart,

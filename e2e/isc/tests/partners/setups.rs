@@ -103,6 +103,36 @@ pub(crate) fn releases_cross_a_take_over(role: Role) {
     pair.assert_isc_content();
 }
 
+/// Clients give their addresses up at ours and come back at the dhcpd, while neither heard of the other: a dhcpd takes the
+/// word that they left for the last one.
+pub(crate) fn who_left_ours_and_came_back_at_the_dhcpd_stays(role: Role) {
+    let pool = (Ipv4Addr::new(10, 50, 1, 0), Ipv4Addr::new(10, 50, 2, 143));
+    let mut pair = crate::met(Setup { pool, ..Setup::new(role) }.start("came-back"));
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+    let mut crowd = Crowd::new(&mut pair.lab);
+    assert_eq!(crowd.take(&pair.lab, 1, 200, &[ours, theirs]), Ok(200));
+    pair.until_equal(SYNC);
+    let leases = crowd.leases.clone();
+    sleep(Duration::from_secs(3));
+    pair.lab.cut_link(true);
+    pair.until_ours("CommunicationsInterrupted", 30);
+    pair.until_isc("communications-interrupted", 30);
+    // Of those whom the dhcpd will tell of last.
+    crowd.leases.retain(|number, _| *number > 100);
+    crowd.give_up(&pair.lab, "release", ours, 100).unwrap_or_else(|why| panic!("{why}"));
+    sleep(Duration::from_secs(3));
+    crowd.leases.clone_from(&leases);
+    assert_eq!(crowd.renew(&pair.lab, theirs), Ok(200));
+    pair.lab.cut_link(false);
+    pair.until_agreed(RETURN);
+    for server in [ours, theirs] {
+        assert_eq!(crowd.renew(&pair.lab, server), Ok(200), "at {server}");
+    }
+    pair.until_equal(SYNC);
+    pair.until_normal(1);
+    pair.assert_isc_content();
+}
+
 /// A client that both servers gave an address, while neither heard of the other.
 pub(crate) fn a_client_has_two_leases(role: Role) {
     let mut pair = crate::in_normal("two-leases", role);
