@@ -128,6 +128,7 @@ impl Dhcpd {
         lease.tstp = potential;
         if let Some(memory) = &mut self.memory {
             memory.offers.remove(&address);
+            memory.news.remove(&address);
         }
         self.queue(address);
         self.answer(asked, ACK, address, seconds);

@@ -7,6 +7,7 @@ use failover::wire::{
     Connect, ConnectAck, Decoded, Dialect, Disconnect, Frame, FrameReader, Message, Reject, RejectReason,
     decode, encode,
 };
+use leases::lease::Status;
 use server::ConnId;
 
 use super::{Dhcpd, Output};
@@ -212,6 +213,11 @@ impl Dhcpd {
         }
         if let Some(memory) = &mut self.memory {
             memory.registered = Some(conn);
+            let leases = self.file.leases.iter();
+            memory.news = leases
+                .filter(|(_, lease)| lease.status == Status::Active && !lease.is_up_to_date())
+                .map(|(address, _)| *address)
+                .collect();
         }
         if let Some(link) = self.link(conn) {
             link.max_unacked = max_unacked.unwrap_or(0);

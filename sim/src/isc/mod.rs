@@ -121,6 +121,8 @@ struct Memory {
     queue: VecDeque<Ipv4Addr>,
     /// Updates without an answer, each with its number.
     flying: BTreeMap<Ipv4Addr, u32>,
+    /// Leases of which it has news from before the connection, which it did not tell on it yet.
+    news: BTreeSet<Ipv4Addr>,
     /// Accepted updates whose answer waits for more.
     to_ack: Vec<(u32, Ipv4Addr)>,
     ack_by: Option<Mono>,

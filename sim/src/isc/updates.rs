@@ -27,6 +27,7 @@ impl Dhcpd {
             self.refuse(now, xid, address, RejectReason::IllegalIpAddress);
             return;
         };
+        let could_ask = state == State::Normal && memory.news.contains(&address);
         let mut is_duel = false;
         if memory.flying.contains_key(&address) {
             if own_is_better(mine, update, status, role) {
@@ -47,8 +48,8 @@ impl Dhcpd {
             self.out.push_back(Output::Errs(address, Hole::Swap));
         }
         let ends = !matches!(status, Status::Active | Status::Abandoned);
-        if mine.status == Status::Active && ends && !mine.is_up_to_date() {
-            // Its partner has not heard of its last grant.
+        if mine.status == Status::Active && ends && !mine.is_up_to_date() && !could_ask {
+            // Its partner has not heard of its last grant, and could not have asked for it.
             self.out.push_back(Output::Errs(address, Hole::OldEnd));
         }
         if (mine.status, status) == (Status::Active, Status::Active)
@@ -193,6 +194,7 @@ impl Dhcpd {
             let xid = self.send(now, conn, None, Message::BndUpd(vec![update]));
             if let Some(memory) = &mut self.memory {
                 memory.flying.insert(address, xid);
+                memory.news.remove(&address);
             }
         }
     }
