@@ -466,7 +466,7 @@ impl Server {
         let ends_wait = self.ends_wait();
         let withheld = |address: &Ipv4Addr| {
             self.table.get(*address).is_none_or(|lease| {
-                let waits = ends_wait && binding::tells_end(lease, &side);
+                let waits = ends_wait && binding::tells_of_no_lease(lease, &side);
                 sometimes!(Rule::IscEndsWait, waits);
                 binding::is_withheld(lease, &side, partner) || waits
             })
@@ -476,8 +476,8 @@ impl Server {
             .find(|address| ready(address) && !withheld(address))
     }
 
-    /// Whether ends of leases wait until the partner, a dhcpd, has told its news: it takes any end for its client's last
-    /// word, and the client may have renewed there while the link was down.
+    /// Whether ends of leases, and shares, wait until the partner, a dhcpd, has told its news: it takes them for the last
+    /// word, and a client may have renewed there, or got the address, while the link was down.
     fn ends_wait(&self) -> bool {
         let served_alone = |state| matches!(state, State::Normal | State::CommunicationsInterrupted);
         self.dialect() == Some(Dialect::Isc)
@@ -491,7 +491,7 @@ impl Server {
         self.table
             .due()
             .filter_map(|address| self.table.get(address))
-            .any(|lease| binding::tells_end(lease, &side))
+            .any(|lease| binding::tells_of_no_lease(lease, &side))
     }
 
     /// Whether updates go out without being asked for: not while one of the two fetches or sorts out

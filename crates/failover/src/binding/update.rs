@@ -81,10 +81,10 @@ pub fn is_withheld(lease: &Lease, side: &Side, partner: State) -> bool {
     withheld
 }
 
-/// Whether the partner is told that a lease is over.
+/// Whether the partner is told that nobody has a lease of the address, or has it any more.
 #[must_use]
-pub fn tells_end(lease: &Lease, side: &Side) -> bool {
-    matches!(status_told(lease, side), Status::Expired | Status::Released | Status::Reset)
+pub fn tells_of_no_lease(lease: &Lease, side: &Side) -> bool {
+    !matches!(status_told(lease, side), Status::Active | Status::Abandoned)
 }
 
 /// The record after the partner accepted `sent`, which was made of an earlier or the present state of it.
