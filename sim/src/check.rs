@@ -243,8 +243,8 @@ impl Checker {
             return Ok(());
         }
         let lead = server.max_lead().for_grants().get();
-        if let Some(other) = partner.server.as_ref().filter(|_| !partner.amnesic)
-            && lead > other.max_lead().for_waits().get()
+        if let Some(other) = partner.lead.filter(|_| !partner.amnesic)
+            && lead > other.for_waits().get()
         {
             let what =
                 format!("the {} grants with MCLT {lead}, which its partner does not know", sender.role);
@@ -397,6 +397,13 @@ impl Checker {
             Message::State(message) if !self.announced[node].contains(&message.state) => {
                 let what = format!("the {} announces {} before it is on disk", sender.role, message.state);
                 return Err(Violation { invariant: "I4 durable", time, what });
+            }
+            Message::ConnectAck(ack) if ack.reject.is_none() => {
+                let configured = sender.server.as_ref().map(|server| server.max_lead().configured);
+                if configured != sender.lead.map(|lead| lead.configured) {
+                    let what = format!("the {} takes an MCLT that is not on its disk", sender.role);
+                    return Err(Violation { invariant: "I4 durable", time, what });
+                }
             }
             Message::BndUpd(updates) => {
                 for update in updates.iter().filter(|update| update.status == Some(Status::Active)) {

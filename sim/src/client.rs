@@ -131,6 +131,23 @@ impl Client {
         hardware(self.index)
     }
 
+    /// What servers tell it from others by: the identifier that it sends, or its hardware address.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        if self.has_id { [&[1], &hardware(self.identity)[..]].concat() } else { self.hardware().to_vec() }
+    }
+
+    /// A DISCOVER of a client that has sought for so many seconds.
+    pub(crate) fn discover(&self, seconds: u64) -> Vec<u8> {
+        let seeking = Self { phase: Phase::Selecting, began: 0, former: None, ..self.clone() };
+        seeking.message(seconds * 1000).bytes
+    }
+
+    /// The REQUEST by which it would renew a lease of this address at a server.
+    pub(crate) fn renew(&self, address: Ipv4Addr, server: Ipv4Addr) -> Vec<u8> {
+        let lease = Lease { address, server, t1: 0, t2: 0, end: 0 };
+        Self { phase: Phase::Renewing(lease), ..self.clone() }.message(0).bytes
+    }
+
     /// The client wakes up: what it sends, and when it wants to wake next.
     pub(crate) fn wake(&mut self, now: u64, draw: &mut Generator) -> (Option<Sent>, u64) {
         self.expire(now);

@@ -9,6 +9,7 @@ use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::pair::PairManifest;
 use api::status::BootstrapToken;
 use api::time::{Mono, Now, UnixTime};
+use failover::times::MaxLead;
 use failover::wire::{Dialect, FrameReader};
 use leases::lease::{Lease, Status};
 use leases::log::testing::{Generator, SimDisk};
@@ -67,6 +68,8 @@ pub(crate) struct Node {
     pub(crate) tick_at: Option<u64>,
     /// What is on the disk, by address: for the checkers.
     pub(crate) durable: BTreeMap<Ipv4Addr, Lease>,
+    /// The MCLT on the disk; `None` before the first start.
+    pub(crate) lead: Option<MaxLead>,
     /// Cuts this node's outgoing octets into messages, for the checkers.
     pub(crate) readers: BTreeMap<ConnId, FrameReader>,
     /// States entered, each with the change that makes it durable.
@@ -130,6 +133,7 @@ impl Node {
             life: 0,
             tick_at: None,
             durable: BTreeMap::new(),
+            lead: None,
             readers: BTreeMap::new(),
             entered: Vec::new(),
             state_on_disk: State::Unknown,
@@ -270,6 +274,7 @@ impl Node {
         self.copy = None;
         self.restored = false;
         self.durable.clear();
+        self.lead = None;
         self.volume += 1;
         self.synced_lsn = Lsn::ZERO;
         self.stamp = StateStamp::default();
@@ -308,6 +313,7 @@ impl Node {
         self.alone = false;
         self.restored = true;
         self.durable.clear();
+        self.lead = None;
         self.synced_lsn = Lsn::ZERO;
         self.stamp = StateStamp::default();
         self.amnesic = true;
@@ -412,6 +418,10 @@ impl Node {
     }
 
     pub(crate) fn note_durable(&mut self, entries: &[Entry]) -> Result<(), String> {
+        // Of all documents only this one reads so.
+        let documents = entries.iter().filter(|entry| entry.kind != Entry::LEASE);
+        let lead = documents.filter_map(|entry| serde_json::from_slice(entry.body.get(1..)?).ok()).last();
+        self.lead = lead.or(self.lead);
         for entry in entries.iter().filter(|entry| entry.kind == Entry::LEASE) {
             let lease = Lease::decode(&entry.body).map_err(|error| error.to_string())?;
             if let Some(before) = self.durable.get(&lease.address).filter(|before| continues(before, &lease))

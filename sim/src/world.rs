@@ -9,6 +9,7 @@ mod operator;
 mod process;
 mod reckless;
 mod rest;
+mod service;
 mod spite;
 #[cfg(test)]
 mod tests;
@@ -168,6 +169,9 @@ impl World {
             if self.time > deadline.max(held + 30_000) {
                 return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
             }
+        }
+        if self.plan.dhcpd.is_none() {
+            self.serves()?;
         }
         // It takes longer than all the rest.
         let rests = self.plan.reckless == 0 && self.plan.dhcpd.is_none();

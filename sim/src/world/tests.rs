@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 
 use api::identity::State;
 use api::time::{Seconds, UnixTime};
-use failover::wire::{BindingAck, BindingUpdate, Frame, Message, StateMessage};
+use failover::times::MaxLead;
+use failover::wire::{BindingAck, BindingUpdate, ConnectAck, Frame, Message, StateMessage};
 use leases::lease::{Lease, Status, Sync};
 
 use super::World;
@@ -17,7 +18,10 @@ const SECONDARY: usize = 1;
 
 /// A pair without faults and its clients, after two minutes.
 fn healthy() -> World {
-    let plan = Plan { clients: 8, pool: 20, lease: 60, mclt: 20, ..Plan::calm() };
+    healthy_with(Plan { clients: 8, pool: 20, lease: 60, mclt: 20, ..Plan::calm() })
+}
+
+fn healthy_with(plan: Plan) -> World {
     let mut world = World::new(plan, false);
     world.begin().expect("both start");
     world.play(120_000).expect("nothing is wrong");
@@ -163,6 +167,34 @@ fn i4_bites_when_an_update_is_sent_or_accepted_before_it_is_on_disk() {
 }
 
 #[test]
+fn i4_bites_when_an_mclt_is_taken_before_it_is_on_disk() {
+    let mut world = healthy();
+    let ack = || {
+        Message::ConnectAck(ConnectAck {
+            relationship: None,
+            max_unacked: None,
+            receive_timer: None,
+            vendor_class: None,
+            version: None,
+            tls_reply: None,
+            reject: None,
+            extensions: Vec::new(),
+        })
+    };
+    assert_eq!(says(&mut world, SECONDARY, 1, ack()), None);
+    world.nodes[SECONDARY].lead = None;
+    bites(says(&mut world, SECONDARY, 1, ack()), "I4");
+}
+
+#[test]
+fn i5_bites_when_a_grant_leads_by_more_than_the_partners_disk_says() {
+    let mut world = healthy();
+    let (lease, client) = some_lease(&world, PRIMARY);
+    world.nodes[SECONDARY].lead = Some(MaxLead::new(Seconds(1)));
+    bites(acknowledge(&mut world, PRIMARY, client, lease.address, 1), "I5");
+}
+
+#[test]
 fn i5_bites_when_a_promise_becomes_smaller() {
     let mut world = healthy();
     let (lease, _) = some_lease(&world, PRIMARY);
@@ -212,4 +244,17 @@ fn i9_bites_when_nobody_shares_what_is_free() {
     assert!(!fair(97, 3, 10, false), "less than half of its share");
     assert!(!fair(80, 20, 10, false), "the primary is short");
     assert!(fair(55, 45, 50, true) && !fair(70, 30, 50, true));
+}
+
+#[test]
+fn i12_bites_when_a_server_refuses_whom_it_should_answer() {
+    let mut world = healthy_with(Plan { clients: 8, pool: 60, load_balancing: true, ..Plan::calm() });
+    assert_eq!(world.serves(), Ok(()));
+    world.stop(SECONDARY, false);
+    while world.nodes[PRIMARY].server.as_ref().is_some_and(|server| server.state() == State::Normal) {
+        let next = world.time + 100;
+        world.play(next).expect("nothing is wrong");
+    }
+    // Alone it answers everybody, and does not wait for the one that the hash says.
+    bites(world.serves().err(), "I12");
 }

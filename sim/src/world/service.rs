@@ -1,0 +1,111 @@
+//! Whom two servers at rest answer (`spec/failover-behaviour.md` §10): copies of them are asked, so nothing comes of it.
+
+use std::net::Ipv4Addr;
+
+use api::identity::Role;
+use api::time::UnixTime;
+use failover::hash::{Hba, bucket};
+use failover::times::is_own;
+use leases::lease::{Lease, Status};
+use server::{ReplyBuf, RxMeta, Server};
+
+use super::World;
+use crate::check::Violation;
+use crate::client::{self, ACK, Client, OFFER};
+
+/// New clients that ask, and those who renew.
+const NEW: u64 = 8;
+const OLD: usize = 16;
+/// No client of a plan has a number as high as these, and the hash gives some to each server.
+const NEW_FROM: u64 = 0x4000;
+
+impl World {
+    /// Whoever has a lease renews it at either server. A new client is answered by the one that the hash says, and by both
+    /// once it has waited.
+    pub(super) fn serves(&self) -> Result<(), Violation> {
+        for node in 0..2 {
+            let Some(server) = &self.nodes[node].server else { continue };
+            let mut copy = server.clone();
+            self.renews(node, &mut copy)?;
+            if server.endpoint().hold(self.nodes[node].now(self.time).wall).is_none() {
+                self.welcomes(node, &mut copy)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn renews(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
+        let now = self.nodes[node].now(self.time).wall;
+        let pools = self.pools();
+        let served = |address| pools.iter().any(|(first, last)| (*first..=*last).contains(&address));
+        let leases =
+            copy.table().iter().filter(|lease| lease.status == Status::Active && lease.held_until > now);
+        let held: Vec<(Ipv4Addr, &Client)> = leases
+            .filter(|lease| served(lease.address))
+            .filter_map(|lease| {
+                Some((lease.address, self.clients.iter().find(|client| client.holds(lease))?))
+            })
+            .take(OLD)
+            .collect();
+        for (address, client) in held {
+            let bytes = client.renew(address, self.nodes[node].address);
+            if self.answer(node, copy, &bytes, false) != Some(ACK) {
+                let what = format!(
+                    "the {} does not renew {address} for client {}",
+                    self.nodes[node].role, client.index
+                );
+                return Err(self.violation("I12 bounded service gap", what));
+            }
+        }
+        Ok(())
+    }
+
+    fn welcomes(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
+        let role = self.nodes[node].role;
+        let (_, config) = self.plan.pair(self.version);
+        let is_free = |lease: &&Lease| is_own(lease, role) && lease.hold_until == UnixTime::ZERO;
+        let near = |lease: &&Lease| lease.address.octets()[1] == 0;
+        let free = copy.table().iter().filter(near).filter(is_free).count() as u64;
+        // Each client may have been offered one a moment ago.
+        if free < self.plan.clients + NEW {
+            return Ok(());
+        }
+        for client in (NEW_FROM..NEW_FROM + NEW).map(|index| Client::new(index, &self.plan)) {
+            if client.relayed || client.is_twin {
+                continue;
+            }
+            let waits_for = config.load_balancing.map(|balancing| u64::from(balancing.max_seconds));
+            let hba = config.load_balancing.map_or(Hba::ALL_PRIMARY, |balancing| Hba(balancing.hba));
+            let owner =
+                if hba.primary_serves(bucket(&client.key())) { Role::Primary } else { Role::Secondary };
+            for seconds in [0, waits_for.unwrap_or_default() + 1] {
+                let expected = owner == role || waits_for.is_some_and(|most| seconds > most);
+                let offered = self.answer(node, copy, &client.discover(seconds), true) == Some(OFFER);
+                if offered != expected {
+                    let what = format!(
+                        "the {owner}'s client {} is offered an address by the {role} after {seconds} s: {offered}",
+                        client.index
+                    );
+                    return Err(self.violation("I12 bounded service gap", what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What kind of message a server answers with.
+    fn answer(&self, node: usize, copy: &mut Server, bytes: &[u8], to_everybody: bool) -> Option<u8> {
+        let now = self.nodes[node].now(self.time);
+        let destination = if to_everybody { Ipv4Addr::BROADCAST } else { self.nodes[node].address };
+        copy.packet(now, &RxMeta { source: Ipv4Addr::UNSPECIFIED, destination }, bytes);
+        if let Some(batch) = copy.take_batch() {
+            copy.durable(now, batch.last);
+        }
+        let (mut reply, mut kind) = (ReplyBuf::default(), None);
+        while copy.poll_reply(now, &mut reply) {
+            let (answer, hardware) = client::read(&reply.bytes)?;
+            kind = (bytes.get(28..34) == Some(&hardware[..])).then_some(answer.kind).or(kind);
+        }
+        kind
+    }
+}
