@@ -406,3 +406,17 @@ fn seed_928967_a_lease_that_is_active_again_goes_only_to_a_client_that_claims_it
 fn seed_105383_what_the_partner_was_told_without_an_answer_is_held_too() {
     holds_in_any_weather(105_383);
 }
+
+/// A dhcpd told of a lease with a smaller potential than it had acknowledged, and our answer made it forget that one; it
+/// gave the address away when we had lost our data (`binding::merge`).
+#[test]
+fn seed_3922_a_dhcpd_is_told_again_what_our_answer_made_it_forget() {
+    holds_in_any_weather(3922);
+}
+
+/// A dhcpd took a BACKUP that was told again over the lease that it had granted while the link was down
+/// (`Server::ends_wait`).
+#[test]
+fn seed_1017767_a_dhcpd_has_told_its_leases_before_it_is_told_of_shares() {
+    holds_in_any_weather(1_017_767);
+}

@@ -558,6 +558,10 @@ rules! {
         IscWithholdsExpired,
         /// the end of a lease waits until a dhcpd has told its news
         IscEndsWait,
+        /// a dhcpd tells less than it had acknowledged, and is told again
+        IscForgetsPotential,
+        /// an older word of a dhcpd is refused for the end that waits
+        IscEndThatWaitsIsBetter,
         /// a secondary has more than half and gives it back
         IscGivesSurplus,
         /// another state is said instead

@@ -558,7 +558,16 @@ impl Server {
             amnesia: self.exchange.amnesia,
         };
         let mine = known.unwrap_or(&fallback);
-        let verdict = binding::judge(mine, update, &judge);
+        let verdict = match binding::judge(mine, update, &judge) {
+            // The end that waits here would be in flight by now.
+            Verdict::Reject(RejectReason::OutdatedBindingInformation, _)
+                if mine.sync == Sync::Due && self.ends_wait() =>
+            {
+                sometimes!(Rule::IscEndThatWaitsIsBetter);
+                Verdict::Reject(RejectReason::LessCriticalBindingInformation, binding::UNDER_WAY)
+            }
+            verdict => verdict,
+        };
         let lost_duel = !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
         if lost_duel && let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
             // The partner's copy won, even if it is refused for another reason: the answer to ours only

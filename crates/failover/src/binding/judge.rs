@@ -11,6 +11,9 @@ use super::update::says;
 use super::{Dialect, Judge, Verdict};
 use crate::wire::{BindingUpdate, RejectReason};
 
+/// Said with reason 16.
+pub const UNDER_WAY: &str = "ours is under way and better";
+
 /// Judges an update that was received for the address of `mine`.
 ///
 /// The caller commits the record, then answers. If [`Judge::unacked`] was set and the verdict is not
@@ -26,7 +29,7 @@ pub fn judge(mine: &Lease, update: &BindingUpdate, ctx: &Judge<'_>) -> Verdict {
     }
     let duel = ctx.unacked.map_or(Duel::None, |sent| fight(mine, sent, update, ctx));
     if duel == Duel::Won {
-        return Verdict::Reject(RejectReason::LessCriticalBindingInformation, "ours is under way and better");
+        return Verdict::Reject(RejectReason::LessCriticalBindingInformation, UNDER_WAY);
     }
     if let Some((reason, text)) = faulty(status, update, ctx) {
         return Verdict::Reject(reason, text);

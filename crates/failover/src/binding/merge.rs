@@ -162,9 +162,15 @@ fn held(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
     // record there.
     let more = lease.held_until > told + tolerance(ctx);
     sometimes!(Rule::MoreIsTold, more);
+    // Our answer is what a dhcpd remembers from here on, instead of the potential that it had acknowledged.
+    let forgets = ctx.dialect == Dialect::Isc && same && lease.received_potential < mine.acked_potential;
+    if forgets {
+        sometimes!(Rule::IscForgetsPotential);
+        lease.acked_potential = UnixTime::ZERO;
+    }
     lease.sync = match mine.sync {
         Sync::Due if same => Sync::Due,
-        Sync::Due | Sync::Agreed | Sync::Rejected if more => Sync::Due,
+        Sync::Due | Sync::Agreed | Sync::Rejected if more || forgets => Sync::Due,
         Sync::Due | Sync::Agreed | Sync::Rejected => Sync::Agreed,
     };
     lease

@@ -27,7 +27,7 @@ pub use hold::{
     QUARANTINE, amnesia_hold, end_quarantine, freeze, leased_although_abandoned, own_data_lost,
     partner_lost_data, prolong_quarantine, revive_for_amnesia, thaw,
 };
-pub use judge::judge;
+pub use judge::{UNDER_WAY, judge};
 pub use local::{
     Denied, Here, Serving, abandon, abandoned_timeout, adopt, decline, expire, give, grant, may_adopt,
     may_lease, may_rewind, reclaim, release, reserve, reset, unpark, unreserve,
