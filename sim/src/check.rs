@@ -353,6 +353,15 @@ impl Checker {
                 .map_or(UnixTime::ZERO, |theirs| theirs.latest_promise().max(theirs.received_potential));
             let believed = self.holders.get(&lease.address).and_then(|holders| holders.values().max());
             let left = believed.map_or(0, |end| end.saturating_sub(time).div_ceil(1000));
+            let free_there =
+                partner.durable.get(&lease.address).is_some_and(|theirs| is_own(theirs, partner.role));
+            if free_there && left > 0 && !self.refused[1 - node].contains(&lease.address) {
+                let what = format!(
+                    "the {} enters Normal with {} leased, which its partner may give to anybody",
+                    mine.role, lease.address
+                );
+                return Err(Violation { invariant: "I3 ownership", time, what });
+            }
             let believed = now + api::time::Seconds(u32::try_from(left).unwrap_or(u32::MAX));
             if lease.held_until.min(believed) > known.max(now) + api::time::Seconds(slack) {
                 if self.refused[1 - node].contains(&lease.address) {

@@ -122,6 +122,16 @@ fn i3_bites_when_an_address_is_free_for_both() {
 }
 
 #[test]
+fn i3_bites_when_a_server_enters_normal_with_a_lease_of_an_address_that_is_free_for_its_partner() {
+    let mut world = healthy();
+    let (lease, client) = some_lease(&world, PRIMARY);
+    assert_eq!(acknowledge(&mut world, PRIMARY, client, lease.address, 1), None);
+    let free = Lease { status: Status::Backup, sync: Sync::Agreed, ..Lease::new(lease.address) };
+    world.nodes[SECONDARY].durable.insert(lease.address, free);
+    bites(world.checker.in_normal(world.time, &world.nodes, PRIMARY).err(), "I3");
+}
+
+#[test]
 fn i4_bites_when_an_ack_leaves_before_its_lease_is_on_disk() {
     let mut world = healthy();
     let (lease, client) = some_lease(&world, PRIMARY);
