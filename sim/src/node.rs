@@ -420,7 +420,7 @@ impl Node {
     pub(crate) fn note_durable(&mut self, entries: &[Entry]) -> Result<(), String> {
         // Of all documents only this one reads so.
         let documents = entries.iter().filter(|entry| entry.kind != Entry::LEASE);
-        let lead = documents.filter_map(|entry| serde_json::from_slice(entry.body.get(1..)?).ok()).last();
+        let lead = documents.filter_map(|entry| serde_json::from_slice(entry.body.get(1..)?).ok()).next_back();
         self.lead = lead.or(self.lead);
         for entry in entries.iter().filter(|entry| entry.kind == Entry::LEASE) {
             let lease = Lease::decode(&entry.body).map_err(|error| error.to_string())?;
