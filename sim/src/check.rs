@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
-use api::time::UnixTime;
+use api::time::{Seconds, UnixTime};
 use failover::times::is_own;
 use failover::wire::{Frame, Message, RejectReason};
 use leases::lease::{Lease, Status, Sync};
@@ -42,6 +42,8 @@ pub(crate) struct Checker {
     given_up: BTreeMap<(Ipv4Addr, u64), u64>,
     /// How early a clock that runs ahead may end a lease.
     tolerance: u64,
+    /// The clocks differ all the time by about so many seconds, and each server has its times by its own.
+    apart: u32,
     /// A3 and A7 do not hold: addresses may be given twice.
     reckless: bool,
     /// Seconds that a clock may step between a decision and its message.
@@ -82,7 +84,10 @@ impl Checker {
         // Whole seconds count, so clocks that differ at all may differ by one more.
         let steps = if plan.clock_steps > 0 { 1000 } else { 0 };
         let reckless = plan.reckless > 0;
-        let bound = if reckless {
+        let bound = if plan.apart != 0 {
+            // The guard is there for what remains.
+            1
+        } else if reckless {
             plan.skew.unsigned_abs() + 2 * plan.clock_bound
         } else {
             plan.skew.unsigned_abs().max(steps)
@@ -92,6 +97,7 @@ impl Checker {
         Self {
             tolerance,
             aftermath,
+            apart: u32::try_from(plan.apart.unsigned_abs() / 1000).unwrap_or(0),
             step: if reckless {
                 u32::try_from(plan.clock_bound / 500).unwrap_or(0)
             } else {
@@ -125,6 +131,22 @@ impl Checker {
                 self.unless_excused(address, Violation { invariant: "I1 uniqueness", time, what })
             }
         }
+    }
+
+    /// A time of one server by the clock of the other, which has corrected it as well as it could measure.
+    fn by_clock_of(&self, to: &Node, from: &Node, time: UnixTime) -> UnixTime {
+        let seconds = (to.skew - from.skew) / 1000;
+        if self.apart == 0 || time == UnixTime::ZERO || time.is_infinite() {
+            return time;
+        }
+        let shift = Seconds(u32::try_from(seconds.unsigned_abs()).unwrap_or(u32::MAX));
+        if seconds < 0 { time - shift } else { time + shift }
+    }
+
+    /// By how much such a time may be off: where messages are slow no difference is beyond doubt, and the guard of whoever
+    /// waits covers it.
+    fn blur(&self) -> u32 {
+        if self.apart > 0 { self.apart + 3 } else { 0 }
     }
 
     /// A client gave its address up by its own word.
@@ -217,7 +239,7 @@ impl Checker {
             return Err(violation("I10 silence", what));
         }
         let promise = server.durable_promise();
-        if promise < now || promise > now + api::time::Seconds(2 + self.step) {
+        if promise < now || promise > now + Seconds(2 + self.step) {
             let what = format!("the {} answers at {now} with a promise until {promise}", sender.role);
             return Err(violation("I4 durable", what));
         }
@@ -229,7 +251,7 @@ impl Checker {
         };
         // The reply may have waited two seconds for the disk.
         let granted_at = UnixTime::new(u64::from(now.get().saturating_sub(3 + self.step)));
-        let granted = granted_at + api::time::Seconds(answer.lease);
+        let granted = granted_at + Seconds(answer.lease);
         if durable.held_until < granted {
             let what = format!(
                 "the {} acknowledges {address} for {} s, but its disk says until {}",
@@ -265,8 +287,9 @@ impl Checker {
             .get(&address)
             .filter(counts)
             .map_or(UnixTime::ZERO, |lease| lease.latest_promise().max(lease.received_potential));
-        let slack = lead + 1 + u32::try_from(self.tolerance / 1000).unwrap_or(u32::MAX);
-        if !partner.amnesic && granted > known.max(now) + api::time::Seconds(slack) {
+        let known = self.by_clock_of(sender, partner, known);
+        let slack = lead + 1 + self.blur() + u32::try_from(self.tolerance / 1000).unwrap_or(u32::MAX);
+        if !partner.amnesic && granted > known.max(now) + Seconds(slack) {
             let what = format!(
                 "the {} grants {address} until {granted}, but its partner knows of {known} only",
                 sender.role
@@ -344,13 +367,16 @@ impl Checker {
         let counts = partner.dhcpd.is_none() && !partner.amnesic && !self.reckless;
         let Some(server) = mine.server.as_ref().filter(|_| counts) else { return Ok(()) };
         let now = mine.now(time).wall;
-        let slack =
-            server.max_lead().for_waits().get() + 2 + u32::try_from(self.tolerance / 1000).unwrap_or(0);
+        let slack = server.max_lead().for_waits().get()
+            + 2
+            + self.blur()
+            + u32::try_from(self.tolerance / 1000).unwrap_or(0);
         for lease in mine.durable.values().filter(|lease| lease.status == Status::Active) {
             let known = partner
                 .durable
                 .get(&lease.address)
                 .map_or(UnixTime::ZERO, |theirs| theirs.latest_promise().max(theirs.received_potential));
+            let known = self.by_clock_of(mine, partner, known);
             let believed = self.holders.get(&lease.address).and_then(|holders| holders.values().max());
             let left = believed.map_or(0, |end| end.saturating_sub(time).div_ceil(1000));
             let free_there =
@@ -362,8 +388,8 @@ impl Checker {
                 );
                 return Err(Violation { invariant: "I3 ownership", time, what });
             }
-            let believed = now + api::time::Seconds(u32::try_from(left).unwrap_or(u32::MAX));
-            if lease.held_until.min(believed) > known.max(now) + api::time::Seconds(slack) {
+            let believed = now + Seconds(u32::try_from(left).unwrap_or(u32::MAX));
+            if lease.held_until.min(believed) > known.max(now) + Seconds(slack) {
                 if self.refused[1 - node].contains(&lease.address) {
                     continue;
                 }
@@ -441,7 +467,9 @@ impl Checker {
                 let accepted = acks.first().is_some_and(|ack| ack.reject.is_none());
                 let durable = sender.durable.get(&address);
                 // What a clock says that is known to be ahead is corrected.
-                let slack = if self.reckless { (self.tolerance / 1000) as u32 } else { 0 };
+                let slack = if self.reckless { (self.tolerance / 1000) as u32 } else { self.blur() };
+                let potential =
+                    self.by_clock_of(sender, &nodes[1 - node], UnixTime::new(u64::from(potential))).get();
                 let kept = durable.is_some_and(|lease| {
                     lease.status != Status::Active
                         || lease.received_potential_max.get() >= potential.saturating_sub(slack)
@@ -498,7 +526,15 @@ impl Checker {
             let rejected = self.reckless && (mine.sync == Sync::Rejected || other.sync == Sync::Rejected);
             // A server that an expert let serve before it had fetched its share: each calls the address the other's.
             let nobodys = self.reckless && (mine.status, other.status) == (Status::Backup, Status::Free);
-            if compared(mine) != compared(other) && !rejected && !nobodys {
+            let theirs = Lease {
+                held_until: self.by_clock_of(&nodes[0], &nodes[1], other.held_until),
+                ..other.clone()
+            };
+            let blur = Seconds(self.blur());
+            let close =
+                mine.held_until <= theirs.held_until + blur && theirs.held_until <= mine.held_until + blur;
+            let theirs = if close { Lease { held_until: mine.held_until, ..theirs } } else { theirs };
+            if compared(mine) != compared(&theirs) && !rejected && !nobodys {
                 return Some(format!("{} differs: {mine:?} against {other:?}", mine.address));
             }
         }

@@ -113,7 +113,10 @@ impl Node {
             address,
             dhcpd,
             version: 0,
-            skew: if index == 1 { plan.skew } else { 0 },
+            skew: match index {
+                0 => (-plan.apart).max(0),
+                _ => plan.skew + plan.apart.max(0),
+            },
             drift: if index == 1 { plan.drift } else { 0 },
             server: None,
             log: None,
@@ -420,7 +423,8 @@ impl Node {
     pub(crate) fn note_durable(&mut self, entries: &[Entry]) -> Result<(), String> {
         // Of all documents only this one reads so.
         let documents = entries.iter().filter(|entry| entry.kind != Entry::LEASE);
-        let lead = documents.filter_map(|entry| serde_json::from_slice(entry.body.get(1..)?).ok()).next_back();
+        let lead =
+            documents.filter_map(|entry| serde_json::from_slice(entry.body.get(1..)?).ok()).next_back();
         self.lead = lead.or(self.lead);
         for entry in entries.iter().filter(|entry| entry.kind == Entry::LEASE) {
             let lease = Lease::decode(&entry.body).map_err(|error| error.to_string())?;

@@ -27,7 +27,7 @@ struct Best {
 /// Takes one kind of fault away.
 type Without = fn(&mut Plan);
 
-const KINDS: [Without; 27] = [
+const KINDS: [Without; 28] = [
     |plan| plan.loss = 0,
     |plan| plan.duplicates = 0,
     |plan| plan.power_cuts = 0,
@@ -37,6 +37,7 @@ const KINDS: [Without; 27] = [
     |plan| plan.stalls = 0,
     |plan| plan.pauses = 0,
     |plan| plan.skew = 0,
+    |plan| plan.apart = 0,
     |plan| plan.rough = false,
     |plan| plan.one_way = false,
     |plan| plan.disk_failures = 0,

@@ -1,6 +1,7 @@
 //! One TCP connection with the partner: handshake, keep-alive, numbering (`spec/failover-protocol.md` §1,
 //! §2.1). It has no sockets; its owner moves the octets.
 
+mod clocks;
 mod picture;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,8 @@ use std::collections::VecDeque;
 use api::identity::{Lsn, Role};
 use api::time::{Mono, Now, Seconds, UnixTime};
 
+pub use self::clocks::ClockShift;
+use self::clocks::HandshakeTimes;
 pub use self::picture::message_picture;
 use crate::wire::{
     self, Connect, ConnectAck, Decoded, Dialect, Disconnect, Extension, Frame, FrameReader, Message, Profile,
@@ -176,6 +179,7 @@ pub struct Session {
     clock_delta_max: Option<i64>,
     /// Our clock when the question of the handshake left: CONNECT, or CONNECTACK.
     asked_at: Option<UnixTime>,
+    handshake_times: HandshakeTimes,
     outgoing: VecDeque<(Lsn, Vec<u8>)>,
     /// Octets of the first outgoing message that the socket has taken already.
     partly_sent: usize,
@@ -218,6 +222,7 @@ impl Session {
             lately: Lately { since: now.mono, quickest: None, before: None },
             clock_delta_max: None,
             asked_at: None,
+            handshake_times: HandshakeTimes::default(),
             outgoing: VecDeque::new(),
             partly_sent: 0,
             settings,
@@ -253,6 +258,7 @@ impl Session {
                 Decoded::Ignored { .. } => continue,
             };
             self.bound_clock_delta(frame.time, now);
+            self.handshake_times.saw(self.settings.role.other(), &frame.message, frame.time);
             if let Some(received) = self.frame(frame, now)? {
                 return Ok(Some(received));
             }
@@ -296,6 +302,7 @@ impl Session {
     pub fn reply(&mut self, xid: u32, message: Message, after: Lsn, now: Now) {
         self.last_sent = now.mono;
         let frame = Frame { time: now.wall.get(), xid, message };
+        self.handshake_times.saw(self.settings.role, &frame.message, frame.time);
         match wire::encode(&frame, self.dialect()) {
             Ok(bytes) => self.outgoing.push_back((after, bytes)),
             // Only our own texts and extensions have no fixed length, and both are short.
@@ -413,6 +420,12 @@ impl Session {
             Some(most) if most < 0 => beyond_doubt(most),
             _ => beyond_doubt(self.clock_delta.max(0)),
         }
+    }
+
+    /// How far both clocks are apart, as the partner computes it too.
+    #[must_use]
+    pub fn clock_shift(&self) -> ClockShift {
+        self.handshake_times.shift()
     }
 
     /// A slow message makes the partner's clock seem slow, never fast: the quickest one counts. The first

@@ -396,8 +396,12 @@ rules! {
         LaterContactWins,
         /// after PartnerDown the earlier contact is refused
         EarlierContactRefused,
-        /// a release in the second of the last contact, of a lease that is over
-        ReleasedInSameSecond,
+        /// a lease that is over gives way to one of another client
+        OverGivesWay,
+        /// a release counts, as the lease is over here
+        ReleasedOnceOver,
+        /// a reset counts, as the lease is over here
+        ResetOnceOver,
         /// a release of the contact that the partner had told of
         ReleasedAsLearned,
         /// an abandoned address gives way after PartnerDown

@@ -208,7 +208,6 @@ fn of_rule(rule: Rule) -> Option<Reach> {
         Rule::RequestUnanswered => Reach::Rare("a partner that lives must be silent about bindings alone"),
         Rule::AnswersOwedAll => Reach::Rare("a link must break while everything is told"),
         Rule::BehindOperator => Reach::Rare("a restored store that the partner is not there to find"),
-        Rule::ReleasedInSameSecond => Reach::Rare("a release in the second of a renewal elsewhere"),
         Rule::ReleasedAsLearned => Reach::Rare("a release in the second of the grant"),
         _ => return None,
     })

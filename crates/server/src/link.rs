@@ -11,7 +11,7 @@ use api::status::LinkRefusal;
 use api::time::{Mono, Now, Seconds, UnixTime};
 use failover::endpoint::Action;
 use failover::guard::{self, Announce};
-use failover::session::{Failure, Received, Session, Settings};
+use failover::session::{ClockShift, Failure, Received, Session, Settings};
 use failover::wire::{Extension, Frame, Message, RejectReason, StateMessage};
 use marks::{Rule, sometimes};
 
@@ -98,6 +98,12 @@ impl Links {
     pub(crate) fn partner_ahead(&self) -> i64 {
         let session = self.registered().and_then(|conn| self.sessions.get(&conn));
         session.map_or(0, Session::partner_ahead)
+    }
+
+    /// How far both clocks are apart, as the partner computes it too.
+    pub(crate) fn clock_shift(&self) -> ClockShift {
+        let session = self.registered().and_then(|conn| self.sessions.get(&conn));
+        session.map_or_else(ClockShift::default, Session::clock_shift)
     }
 
     /// The connection whose handshake is complete.

@@ -544,6 +544,7 @@ impl Server {
             mclt: self.max_lead.for_waits(),
             unacked,
             partner_ahead: if dialect == Dialect::Own { ahead } else { 0 },
+            clock_shift: self.links.clock_shift(),
             link_edges: record.link_edges,
             // What is fetched anew is kept even if no pool has it now: clients believe in it still, nobody
             // else may know, and the pool may come back.
@@ -559,12 +560,12 @@ impl Server {
         };
         let mine = known.unwrap_or(&fallback);
         let verdict = match binding::judge(mine, update, &judge) {
-            // The end that waits here would be in flight by now.
+            // What a dhcpd writes into its log: the end that waits here would be in flight by now.
             Verdict::Reject(RejectReason::OutdatedBindingInformation, _)
                 if mine.sync == Sync::Due && self.ends_wait() =>
             {
                 sometimes!(Rule::IscEndThatWaitsIsBetter);
-                Verdict::Reject(RejectReason::LessCriticalBindingInformation, binding::UNDER_WAY)
+                Verdict::Reject(RejectReason::OutdatedBindingInformation, binding::UNDER_WAY)
             }
             verdict => verdict,
         };

@@ -52,6 +52,9 @@ pub struct Plan {
     pub pauses: u64,
     /// How far the secondary's clock is ahead.
     pub skew: i64,
+    /// How far one server's clock is ahead all the time, by more than counts as nothing: of the primary's if negative. The
+    /// servers measure it.
+    pub apart: i64,
     /// Connections are cut at any octet and then dead; messages arrive in pieces.
     pub rough: bool,
     /// Some partitions block one direction only.
@@ -172,6 +175,7 @@ impl Plan {
             stalls: if draw.one_of(5) { draw.between(60, 600) * 1000 } else { 0 },
             pauses: if draw.one_of(4) { draw.between(60, 600) * 1000 } else { 0 },
             skew: if draw.one_of(3) { draw.between(0, 2000) as i64 - 1000 } else { 0 },
+            apart: 0,
             rough: false,
             one_way: false,
             disk_failures: 0,

@@ -31,6 +31,7 @@ impl Plan {
         self.clocks();
         self.crowd();
         self.dhcpd();
+        self.apart();
     }
 
     fn chance(&self, kind: u64, one_of: u64) -> Option<Draw> {
@@ -76,6 +77,19 @@ impl Plan {
         self.pool = draw.between(40, 239) as u32;
         self.length = self.length.min(300_000);
         self.changes = 0;
+    }
+
+    /// Two clocks that differ so much that it counts, as a pair of ours is made for.
+    fn apart(&mut self) {
+        let Some(mut draw) = self.chance(10, 12) else { return };
+        if self.dhcpd.is_some() {
+            return;
+        }
+        let apart = draw.between(2_000, 45_000) as i64;
+        self.apart = if draw.one_of(2) { apart } else { -apart };
+        self.skew = 0;
+        self.clock_steps = 0;
+        self.wild_clocks = false;
     }
 
     /// An ISC dhcpd takes the place of one server, and only what happens to one happens.

@@ -25,17 +25,22 @@ pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) 
         }
         (Status::Active, Status::Expired | Status::Free | Status::Backup) => t2(mine, ctx),
         (Status::Active, Status::Released) => match ctx.dialect {
-            // Contact in one second at both does not tell which came last, so neither copy would ever give
-            // way to the other; a lease that is over needs no protection.
+            // Contact in one second at both, or by clocks that differ, does not tell which came last, so neither copy would
+            // ever give way to the other; a lease that is over needs no protection.
             Dialect::Own
-                if incoming.contact() == mine.cltt.unwrap_or_default() && t2(mine, ctx).is_none() =>
+                if (clocks_differ(ctx) || incoming.contact() == mine.cltt.unwrap_or_default())
+                    && t2(mine, ctx).is_none() =>
             {
-                sometimes!(Rule::ReleasedInSameSecond);
+                sometimes!(Rule::ReleasedOnceOver);
                 None
             }
             Dialect::Own => released_there(mine, incoming),
             Dialect::Isc => released_by_isc(mine, incoming, ctx),
         },
+        (Status::Active, Status::Reset) if clocks_differ(ctx) && t2(mine, ctx).is_none() => {
+            sometimes!(Rule::ResetOnceOver);
+            None
+        }
         (Status::Active, Status::Reset) => seen_since(mine, incoming, ctx),
         (Status::Active, Status::Abandoned) => None,
 
@@ -108,10 +113,20 @@ fn leased_alone_since(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> boo
     ctx.dialect == Dialect::Own && ctx.after_partner_down && other && later
 }
 
+/// Times of two servers of ours can't be compared to the second.
+fn clocks_differ(ctx: &Judge<'_>) -> bool {
+    ctx.dialect == Dialect::Own && ctx.guard > Seconds::ZERO
+}
+
 /// Active here and there.
 fn two_holders(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
     if is_of(mine, incoming.client.as_ref()) {
         sometimes!(Rule::SameClient);
+        return None;
+    }
+    if clocks_differ(ctx) && t2(mine, ctx).is_none() {
+        // Nobody believes in ours any more; it only could not be ended, as in a conflict.
+        sometimes!(Rule::OverGivesWay);
         return None;
     }
     if ctx.after_partner_down {

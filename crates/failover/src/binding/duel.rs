@@ -5,19 +5,26 @@ use api::time::UnixTime;
 use leases::lease::Status;
 
 use super::Judge;
+use crate::session::ClockShift;
 use crate::wire::BindingUpdate;
 
 /// Whose copy stands between two servers of ours.
 ///
-/// A function of the pair alone, as it was on the wire: each side puts its own update into its own
-/// role's place and gets the same answer, so both keep the same copy without another word.
+/// A function of what both sides know alone: the pair as it was on the wire, and how far the clocks are apart by which
+/// the contacts were taken. Each side puts its own update into its own role's place and gets the same answer, so both
+/// keep the same copy without another word.
 #[must_use]
-pub fn winner(primary: &BindingUpdate, secondary: &BindingUpdate) -> Role {
+pub fn winner(primary: &BindingUpdate, secondary: &BindingUpdate, shift: ClockShift) -> Role {
+    let at_primary = primary.cltt.map(i64::from);
+    let at_secondary = secondary.cltt.map(|contact| i64::from(contact) - shift.secondary_ahead);
+    let later = |one: Option<i64>, other: Option<i64>| {
+        one.is_some_and(|one| other.is_none_or(|other| one > other + i64::from(shift.doubt.get())))
+    };
     match (kind(primary), kind(secondary)) {
         (Kind::Abandoned, _) => Role::Primary,
         (_, Kind::Abandoned) => Role::Secondary,
         (Kind::Active, Kind::Active) => {
-            if contact(secondary) > contact(primary) {
+            if at_secondary > at_primary {
                 Role::Secondary
             } else {
                 Role::Primary
@@ -25,14 +32,14 @@ pub fn winner(primary: &BindingUpdate, secondary: &BindingUpdate) -> Role {
         }
         // A release ends the lease only if it came after the last grant; a doubt keeps the client.
         (Kind::Active, Kind::Released) => {
-            if contact(secondary) > contact(primary) {
+            if later(at_secondary, at_primary) {
                 Role::Secondary
             } else {
                 Role::Primary
             }
         }
         (Kind::Released, Kind::Active) => {
-            if contact(primary) > contact(secondary) {
+            if later(at_primary, at_secondary) {
                 Role::Primary
             } else {
                 Role::Secondary

@@ -11,7 +11,7 @@ use super::update::says;
 use super::{Dialect, Judge, Verdict};
 use crate::wire::{BindingUpdate, RejectReason};
 
-/// Said with reason 16.
+/// Said when ours stands and the partner will have it.
 pub const UNDER_WAY: &str = "ours is under way and better";
 
 /// Judges an update that was received for the address of `mine`.
@@ -75,7 +75,7 @@ fn fight(mine: &Lease, sent: &BindingUpdate, update: &BindingUpdate, ctx: &Judge
         Role::Secondary => (update, sent),
     };
     let best = match ctx.dialect {
-        Dialect::Own => winner(primary, secondary),
+        Dialect::Own => winner(primary, secondary, ctx.clock_shift),
         Dialect::Isc => winner_with_isc(sent, update, mine.held_until, ctx),
     };
     let active = |update: &BindingUpdate| update.status == Some(Status::Active);

@@ -20,6 +20,7 @@ use api::identity::Role;
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Lease, Status};
 
+use crate::session::ClockShift;
 use crate::wire::{BindingUpdate, RejectReason};
 
 pub use duel::winner;
@@ -64,6 +65,8 @@ pub struct Judge<'a> {
     /// difference is within measuring error. Received times are corrected by it here and not before, as
     /// a duel compares what both sides saw on the wire.
     pub partner_ahead: i32,
+    /// By what a duel with an own peer corrects those.
+    pub clock_shift: ClockShift,
     /// As in [`Lease::changed_at_edge`].
     pub link_edges: u64,
     /// The address is in a pool or reservation of this relationship.

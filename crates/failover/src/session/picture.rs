@@ -23,6 +23,7 @@ impl Session {
             lately,
             clock_delta_max,
             asked_at,
+            handshake_times: _,
             outgoing,
             partly_sent,
         } = self;
@@ -33,6 +34,7 @@ impl Session {
             Phase::Established => write!(out, "Established {last_received:?}")?,
         }
         let deltas = (clock_delta, clock_delta_max, lately.quickest, lately.before, asked_at.is_some());
+        write!(out, "{:?} ", self.clock_shift())?;
         write!(out, "{} {deltas:?} {partly_sent} {:?}", peer.is_some(), reader.rest())?;
         for (after, bytes) in outgoing {
             write!(out, "{after:?} ")?;

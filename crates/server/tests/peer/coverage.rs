@@ -20,6 +20,7 @@ fn every_rule_that_needs_a_dhcpd_or_a_strange_partner_is_reached() {
     barrier::beside_a_dhcpd_nobody_new_is_served_until_it_has_told_what_it_granted_alone();
     requests::rc_7_who_answers_no_request_is_asked_on_another_connection();
     requests::rc_6_after_a_request_for_everything_that_was_cut_short_a_lesser_one_is_one_for_everything();
+    requests::a_dhcpd_that_tells_less_than_it_acknowledged_is_told_again();
     strange::who_has_stopped_stays_whatever_was_on_its_way();
     strange::a_survivor_waits_for_a_word_without_the_flag();
     strange::a_duel_has_one_winner();

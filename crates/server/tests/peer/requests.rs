@@ -2,7 +2,7 @@
 
 use api::identity::{Role, State};
 use api::time::Seconds;
-use failover::wire::Message;
+use failover::wire::{BindingUpdate, Message};
 use leases::lease::Status;
 
 use crate::bench::{Bench, Manners, OnUpdate};
@@ -132,5 +132,26 @@ fn the_end_of_a_lease_waits_until_a_dhcpd_has_told_its_news() {
         bench.say(State::Normal, false);
         bench.run(Seconds(1));
         assert!(!bench.heard.iter().any(|frame| frame.message == Message::UpdReq), "{role}: nothing to tell");
+    }
+}
+
+/// Our answer is all that a dhcpd remembers of our promises.
+#[test]
+pub(crate) fn a_dhcpd_that_tells_less_than_it_acknowledged_is_told_again() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Isc, State::Normal);
+        bench.hang_up();
+        bench.run(Seconds(2));
+        bench.lease(2).unwrap_or_else(|| panic!("{role}: no lease"));
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.say(State::Normal, false);
+        bench.run(Seconds(2));
+        let active = |update: &&BindingUpdate| update.status == Some(Status::Active);
+        let told = bench.updates().find(active).cloned().unwrap_or_else(|| panic!("{role}: untold"));
+        bench.heard.clear();
+        bench.send(Message::BndUpd(vec![BindingUpdate { potential_expiry: Some(0), ..told.clone() }]));
+        bench.run(Seconds(1));
+        let again = bench.updates().find(active).map(|update| update.potential_expiry);
+        assert_eq!(again, Some(told.potential_expiry), "{role}: {:?}", bench.heard);
     }
 }

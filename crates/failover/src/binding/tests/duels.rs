@@ -1,12 +1,13 @@
 //! Duels (`spec/failover-protocol.md` §3.6).
 
 use api::identity::Role;
-use api::time::UnixTime;
+use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status, Sync};
 use proptest::prelude::*;
 
 use super::{ADDRESS, ROLES, client, ctx, due, mine, number, of_client, seen, side, t, update};
 use crate::binding::{Dialect, Judge, Verdict, acked, judge, update_for, winner};
+use crate::session::ClockShift;
 use crate::times::{Mode, grant};
 use crate::wire::BindingUpdate;
 
@@ -16,6 +17,10 @@ fn duel(role: Role, dialect: Dialect, lease: &Lease, incoming: &BindingUpdate) -
     judge(lease, incoming, &Judge { unacked: Some(&sent), ..ctx(role, dialect) })
 }
 
+fn won(primary: &BindingUpdate, secondary: &BindingUpdate) -> Role {
+    winner(primary, secondary, ClockShift::default())
+}
+
 fn contact(cltt: Option<u32>, update: BindingUpdate) -> BindingUpdate {
     BindingUpdate { cltt, ..update }
 }
@@ -23,9 +28,9 @@ fn contact(cltt: Option<u32>, update: BindingUpdate) -> BindingUpdate {
 #[test]
 fn abandoned_beats_all() {
     for status in Status::ALL {
-        assert_eq!(winner(&update(Status::Abandoned), &seen(900, update(status))), Role::Primary);
+        assert_eq!(won(&update(Status::Abandoned), &seen(900, update(status))), Role::Primary);
         let expected = if status == Status::Abandoned { Role::Primary } else { Role::Secondary };
-        assert_eq!(winner(&seen(900, update(status)), &update(Status::Abandoned)), expected);
+        assert_eq!(won(&seen(900, update(status)), &update(Status::Abandoned)), expected);
     }
 }
 
@@ -39,7 +44,7 @@ fn of_two_leases_the_later_contact_wins_and_a_tie_is_the_primarys() {
         (None, None, Role::Primary),
     ] {
         let copy = |cltt| contact(cltt, update(Status::Active));
-        assert_eq!(winner(&copy(primary), &copy(secondary)), best);
+        assert_eq!(won(&copy(primary), &copy(secondary)), best);
     }
 }
 
@@ -51,18 +56,41 @@ fn a_release_beats_a_lease_only_with_a_later_contact() {
         [(Some(5), Some(6), true), (Some(5), Some(5), false), (Some(5), None, false), (None, None, false)]
     {
         let expected = if ended { Role::Secondary } else { Role::Primary };
-        assert_eq!(winner(&active(lease), &released(release)), expected);
-        assert_eq!(winner(&released(release), &active(lease)), expected.other());
+        assert_eq!(won(&active(lease), &released(release)), expected);
+        assert_eq!(won(&released(release), &active(lease)), expected.other());
+    }
+}
+
+#[test]
+fn contacts_are_compared_by_one_clock_and_a_doubt_keeps_the_client() {
+    let active = |cltt| contact(Some(cltt), update(Status::Active));
+    let released = |cltt| contact(Some(cltt), update(Status::Released));
+    let shift = ClockShift { secondary_ahead: 40, doubt: Seconds(2) };
+    // (contact at the primary, contact at the secondary): by one clock the secondary's is 40 s less.
+    for (at_primary, at_secondary, best) in
+        [(100, 139, Role::Primary), (100, 140, Role::Primary), (100, 141, Role::Secondary)]
+    {
+        assert_eq!(winner(&active(at_primary), &active(at_secondary), shift), best);
+    }
+    for (lease, release, best) in
+        [(100, 141, Role::Primary), (100, 142, Role::Primary), (100, 143, Role::Secondary)]
+    {
+        assert_eq!(winner(&active(lease), &released(release), shift), best);
+    }
+    for (release, lease, best) in
+        [(100, 140, Role::Secondary), (102, 140, Role::Secondary), (103, 140, Role::Primary)]
+    {
+        assert_eq!(winner(&released(release), &active(lease), shift), best);
     }
 }
 
 #[test]
 fn a_lease_beats_any_other_end_and_of_two_free_copies_the_primarys_stands() {
     for status in [Status::Free, Status::Backup, Status::Expired, Status::Reset] {
-        assert_eq!(winner(&update(Status::Active), &seen(900, update(status))), Role::Primary);
-        assert_eq!(winner(&seen(900, update(status)), &update(Status::Active)), Role::Secondary);
+        assert_eq!(won(&update(Status::Active), &seen(900, update(status))), Role::Primary);
+        assert_eq!(won(&seen(900, update(status)), &update(Status::Active)), Role::Secondary);
         for other in [Status::Free, Status::Backup, Status::Expired, Status::Released, Status::Reset] {
-            assert_eq!(winner(&update(status), &seen(900, update(other))), Role::Primary);
+            assert_eq!(won(&update(status), &seen(900, update(other))), Role::Primary);
         }
     }
 }

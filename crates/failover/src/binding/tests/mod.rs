@@ -15,6 +15,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Flags, HardwareAddress, Lease, Status, Sync};
 
 use super::{Dialect, Here, Judge, Serving, Side, Verdict};
+use crate::session::ClockShift;
 use crate::times::Mode;
 use crate::wire::{BindingUpdate, RejectReason};
 
@@ -79,6 +80,7 @@ fn ctx(role: Role, dialect: Dialect) -> Judge<'static> {
         mclt: M,
         unacked: None,
         partner_ahead: 0,
+        clock_shift: ClockShift::default(),
         link_edges: 7,
         in_pools: true,
         reserved_here: false,
