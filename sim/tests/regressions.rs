@@ -420,3 +420,11 @@ fn seed_3922_a_dhcpd_is_told_again_what_our_answer_made_it_forget() {
 fn seed_1017767_a_dhcpd_has_told_its_leases_before_it_is_told_of_shares() {
     holds_in_any_weather(1_017_767);
 }
+
+/// One clock was most of a minute ahead. A release at that server won its duel with the lease that the client got at the
+/// other one afterwards (decision 029).
+#[test]
+fn seeds_2005_and_4055_a_duel_compares_contacts_by_one_clock() {
+    holds_in_any_weather(2005);
+    holds_in_any_weather(4055);
+}
