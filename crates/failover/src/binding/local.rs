@@ -309,7 +309,7 @@ pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
         return Err(Denied::NotOwn);
     }
     // The partner knows nothing of the hold: it would lease the address at once.
-    if lease.hold_until > UnixTime::ZERO && here.now < lease.hold_until + here.guard {
+    if lease.hold_until > UnixTime::ZERO && here.now <= lease.hold_until + here.guard {
         sometimes!(Rule::GiveHeld);
         return Err(Denied::TooEarly);
     }

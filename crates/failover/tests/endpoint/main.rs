@@ -1513,3 +1513,40 @@ fn any_state_with_any_other_ends_in_normal() {
         }
     }
 }
+
+/// Whatever a record says beyond the state and what a start renews is there after any number of starts.
+#[test]
+fn a_start_forgets_nothing_of_the_record() {
+    for role in ROLES {
+        for state in [N, CI, PD, RI, REC, RWAIT, RDONE, Paused] {
+            let mut record = record_of(role, state, at(8, 0, 0));
+            record.amnesia_until = at(9, 30, 0);
+            record.longest_lease = Seconds(7200);
+            record.longer_leases_until = at(11, 0, 0);
+            record.alone_lease = Seconds(3600);
+            record.partner_alone_lease = Some(Seconds(1800));
+            record.clock_delta = -17;
+            record.unsettled = true;
+            record.requests_unheard = true;
+            record.token_burnt = true;
+            let before = record.clone();
+            let solo = Solo::starting(record, at(7, 59, 59));
+            let after = solo.endpoint.record();
+            assert_eq!(after.amnesia_until, before.amnesia_until, "{role} {state}");
+            assert_eq!(after.longest_lease, before.longest_lease, "{role} {state}");
+            assert_eq!(after.longer_leases_until, before.longer_leases_until, "{role} {state}");
+            assert_eq!(after.alone_lease, before.alone_lease, "{role} {state}");
+            assert_eq!(after.partner_alone_lease, before.partner_alone_lease, "{role} {state}");
+            assert_eq!(after.clock_delta, before.clock_delta, "{role} {state}");
+            assert_eq!(
+                after.partner.map(|partner| partner.state),
+                before.partner.map(|partner| partner.state)
+            );
+            assert_eq!(
+                (after.unsettled, after.requests_unheard, after.token_burnt, after.integrated),
+                (before.unsettled, before.requests_unheard, before.token_burnt, before.integrated),
+                "{role} {state}"
+            );
+        }
+    }
+}

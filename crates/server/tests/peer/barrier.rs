@@ -40,6 +40,23 @@ fn acknowledge(bench: &mut Bench) {
     bench.run(Seconds(2));
 }
 
+/// Nobody believes in it any more, but the partner may.
+#[test]
+fn what_ended_alone_is_acknowledged_first_too() {
+    for manners in [Manners::Own, Manners::Isc] {
+        let mut bench = alone(manners);
+        let (address, _) = bench.lease(1).expect("a lease");
+        bench.run(Seconds(3));
+        bench.release(1, address);
+        bench.run(Seconds(2));
+        comes_back(&mut bench, OnUpdate::Ignore);
+        bench.run(Seconds(20));
+        assert_eq!(bench.state(), State::PartnerDown, "{manners:?}: {:?}", bench.line(address));
+        acknowledge(&mut bench);
+        assert_eq!(bench.state(), State::Normal, "{manners:?}");
+    }
+}
+
 fn ends(bench: &Bench, address: Ipv4Addr) -> i64 {
     bench.line(address).ends.expect("leased").as_second()
 }

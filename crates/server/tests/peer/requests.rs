@@ -155,3 +155,20 @@ pub(crate) fn a_dhcpd_that_tells_less_than_it_acknowledged_is_told_again() {
         assert_eq!(again, Some(told.potential_expiry), "{role}: {:?}", bench.heard);
     }
 }
+
+#[test]
+fn an_answer_to_another_request_is_none() {
+    for role in [Role::Primary, Role::Secondary] {
+        for manners in [Manners::Own, Manners::Isc] {
+            let mut bench = asking(role, manners);
+            for xid in [0, 4711, u32::MAX] {
+                bench.reply(xid, Message::UpdDone);
+                bench.run(Seconds(1));
+                assert_eq!(bench.state(), State::Recover, "{role} {manners:?}: {xid}");
+            }
+            bench.done();
+            bench.run(Seconds(1));
+            assert_ne!(bench.state(), State::Recover, "{role} {manners:?}");
+        }
+    }
+}

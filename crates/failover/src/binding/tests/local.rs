@@ -488,6 +488,22 @@ fn a_hold_delays_the_expiry_but_not_in_partner_down() {
     assert!(expire(&thaw(&lease, false), &here).is_ok());
 }
 
+fn at(now: u64, role: Role) -> Here {
+    Here { now: t(now), ..here(role, State::Normal) }
+}
+
+#[test]
+fn a_longer_hold_outlasts_the_bound_of_partner_down() {
+    for status in [Status::Active, Status::Expired, Status::Released, Status::Abandoned, Status::Reset] {
+        let lease = agreed(mine(status));
+        let bound = freeze(&lease, t(400), M).hold_until;
+        for (held, expected) in [(bound + Seconds(500), bound + Seconds(500)), (t(1), bound)] {
+            let frozen = freeze(&Lease { hold_until: held, ..lease.clone() }, t(400), M);
+            assert_eq!(frozen.hold_until, expected, "{status}");
+        }
+    }
+}
+
 #[test]
 fn the_giver_stops_before_it_sends() {
     for role in ROLES {
@@ -499,7 +515,11 @@ fn the_giver_stops_before_it_sends() {
         assert_eq!(give(&given, &here(role, State::Normal)), Err(Denied::NotOwn));
         assert_eq!(give(&due(lease.clone()), &here(role, State::Normal)), Err(Denied::NotOwn));
         assert_eq!(give(&lease, &here(role, State::CommunicationsInterrupted)), Err(Denied::NotServing));
-        let mut reserved = lease;
+        let held = |hold_until| Lease { hold_until, ..lease.clone() };
+        assert_eq!(give(&held(t(450)), &here(role, State::Normal)), Err(Denied::TooEarly));
+        assert_eq!(give(&held(t(450)), &Here { guard: Seconds(1), ..at(451, role) }), Err(Denied::TooEarly));
+        assert!(give(&held(t(450)), &at(451, role)).is_ok());
+        let mut reserved = lease.clone();
         reserved.flags.reserved = true;
         assert_eq!(give(&reserved, &here(role, State::Normal)), Err(Denied::NotOwn));
     }
