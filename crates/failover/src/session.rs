@@ -36,6 +36,8 @@ pub struct Settings {
     pub mclt: Seconds,
     /// The primary's hash buckets.
     pub hba: [u8; 32],
+    /// The latest change: CONNECT says nothing of it before it is on disk.
+    pub changed: Lsn,
 }
 
 /// The peer as it named itself in the handshake.
@@ -238,7 +240,7 @@ impl Session {
                 mclt: Some(session.settings.mclt.get()),
                 hba: Some(session.settings.hba.to_vec()),
             });
-            let xid = session.send(connect, Lsn::ZERO, now);
+            let xid = session.send(connect, session.settings.changed, now);
             session.phase = Phase::AwaitConnectAck { xid };
         }
         session
@@ -258,7 +260,7 @@ impl Session {
                 Decoded::Ignored { .. } => continue,
             };
             self.bound_clock_delta(frame.time, now);
-            self.handshake_times.saw(self.settings.role.other(), &frame.message, frame.time);
+            self.handshake_times.saw(self.settings.role.other(), frame.message.kind(), frame.time);
             if let Some(received) = self.frame(frame, now)? {
                 return Ok(Some(received));
             }
@@ -302,7 +304,6 @@ impl Session {
     pub fn reply(&mut self, xid: u32, message: Message, after: Lsn, now: Now) {
         self.last_sent = now.mono;
         let frame = Frame { time: now.wall.get(), xid, message };
-        self.handshake_times.saw(self.settings.role, &frame.message, frame.time);
         match wire::encode(&frame, self.dialect()) {
             Ok(bytes) => self.outgoing.push_back((after, bytes)),
             // Only our own texts and extensions have no fixed length, and both are short.
@@ -321,6 +322,8 @@ impl Session {
                 // The time of sending: after a wait for the disk, that of queueing would make our clock seem
                 // slow, and the partner would take our promises for longer than they are.
                 wire::stamp(bytes, now.wall);
+                let kind = bytes.get(2).copied().unwrap_or_default();
+                self.handshake_times.saw(self.settings.role, kind, now.wall.get());
                 self.asked_at.get_or_insert(now.wall);
             }
             let rest = bytes.get(self.partly_sent..).unwrap_or_default();

@@ -32,6 +32,7 @@ fn settings(role: Role) -> Settings {
         poll_interval: Seconds(10),
         mclt: Seconds(MCLT),
         hba: [0xff; 32],
+        changed: Lsn::ZERO,
     }
 }
 

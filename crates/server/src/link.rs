@@ -205,6 +205,7 @@ impl Server {
             poll_interval: self.config.poll_interval,
             mclt: self.max_lead.configured,
             hba: self.configured_hba(),
+            changed: self.journal.last(),
         };
         if self.role == Role::Primary {
             self.counters.add("failover_messages_sent", "CONNECT", 1);

@@ -64,7 +64,11 @@ impl World {
         let role = self.nodes[node].role;
         let (_, config) = self.plan.pair(self.version);
         let is_free = |lease: &&Lease| is_own(lease, role) && lease.hold_until == UnixTime::ZERO;
-        let near = |lease: &&Lease| lease.address.octets()[1] == 0;
+        let pools = self.pools();
+        let near = |lease: &&Lease| {
+            let served = pools.iter().any(|(first, last)| (*first..=*last).contains(&lease.address));
+            served && lease.address.octets()[1] == 0
+        };
         let free = copy.table().iter().filter(near).filter(is_free).count() as u64;
         // Each client may have been offered one a moment ago.
         if free < self.plan.clients + NEW {

@@ -5,7 +5,7 @@ use api::identity::Role;
 use api::time::Seconds;
 
 use super::CLOCK_TOLERANCE;
-use crate::wire::Message;
+use crate::wire::kind::{CONNECT, CONNECTACK};
 
 /// The same at both ends of a connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -26,13 +26,11 @@ pub(super) struct HandshakeTimes {
 }
 
 impl HandshakeTimes {
-    /// A message was sent or received.
-    pub(super) fn saw(&mut self, from: Role, message: &Message, time: u32) {
-        match (from, message) {
-            (Role::Primary, Message::Connect(_)) => {
-                *self = Self { connect: Some(time), ..Self::default() };
-            }
-            (Role::Secondary, Message::ConnectAck(_)) => self.connect_ack = Some(time),
+    /// A message of this type was received, or handed to the socket with this time in it.
+    pub(super) fn saw(&mut self, from: Role, kind: u8, time: u32) {
+        match (from, kind) {
+            (Role::Primary, CONNECT) => *self = Self { connect: Some(time), ..Self::default() },
+            (Role::Secondary, CONNECTACK) => self.connect_ack = Some(time),
             (Role::Primary, _) if self.connect_ack.is_some() => self.next = self.next.or(Some(time)),
             (Role::Primary | Role::Secondary, _) => {}
         }

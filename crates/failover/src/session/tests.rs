@@ -4,6 +4,7 @@ use api::identity::{Lsn, Role};
 use api::time::{Mono, Now, Seconds, UnixTime};
 
 use super::{Received, Session, Settings};
+use crate::wire::Message;
 
 /// A moment: `seconds` of true time, with a clock that is ahead of it.
 fn at(seconds: u64, ahead: i64) -> Now {
@@ -20,6 +21,7 @@ fn session(role: Role, now: Now) -> Session {
         poll_interval: Seconds(10),
         mclt: Seconds(3600),
         hba: [0xff; 32],
+        changed: Lsn::ZERO,
     };
     Session::new(settings, now)
 }
@@ -94,4 +96,25 @@ fn a_quick_message_corrects_what_a_slow_one_seemed_to_say() {
     primary.push(&sent(&mut secondary, at(20, 0)));
     assert!(primary.next(at(20, 0)).expect("a CONTACT").is_some());
     assert_eq!(primary.clock_delta(), 0);
+}
+
+/// Else a duel could have no winner, or two.
+#[test]
+fn both_sides_find_the_same_difference_of_their_clocks() {
+    for ahead in [-45, -3, -1, 0, 1, 2, 7, 45] {
+        for (accepted, acked, arrived) in [(0, 0, 0), (0, 5, 5), (3, 3, 9), (0, 0, 14), (1, 6, 12)] {
+            let (mut primary, mut secondary) = handshake(accepted, acked, arrived, ahead);
+            // Queued now and sent after a wait for the disk.
+            primary.send(Message::PoolReq, Lsn(1), at(arrived, 0));
+            secondary.send(Message::PoolReq, Lsn(1), at(acked, ahead));
+            primary.push(&sent(&mut secondary, at(arrived + 1, ahead)));
+            primary.next(at(arrived + 1, 0)).expect("a POOLREQ");
+            secondary.push(&sent(&mut primary, at(arrived + 4, 0)));
+            secondary.next(at(arrived + 5, ahead)).expect("a POOLREQ");
+            let shift = primary.clock_shift();
+            assert_eq!(shift, secondary.clock_shift(), "{ahead} s ahead");
+            let error = (shift.secondary_ahead - ahead).unsigned_abs();
+            assert!(error <= u64::from(shift.doubt.get()).max(2), "{shift:?} for {ahead} s");
+        }
+    }
 }

@@ -9,7 +9,7 @@ mod display;
 mod encode;
 mod extension;
 mod frames;
-mod kind;
+pub(crate) mod kind;
 mod message;
 mod option;
 mod profile;
