@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Hole {
     /// It does not tell again that a client declined a lease of its partner's.
     ForgottenDecline,
+    /// It takes the refusal of one update for that of a later one, whose answer it then ignores.
+    StrayReject,
     /// It takes the end of a lease for news that its client had again since.
     OldEnd,
     /// H-1: both take over the copy of the other.
@@ -30,6 +32,7 @@ impl fmt::Display for Hole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ForgottenDecline => "a forgotten decline",
+            Self::StrayReject => "a stray reject",
             Self::OldEnd => "an old end",
             Self::Swap => "H-1",
             Self::Shortened => "H-2",

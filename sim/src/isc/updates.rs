@@ -99,6 +99,9 @@ impl Dhcpd {
         if ack.reject.is_none() && *flying != xid {
             return;
         }
+        if ack.reject.is_some() && *flying != xid {
+            self.out.push_back(Output::Errs(ack.address, Hole::StrayReject));
+        }
         memory.flying.remove(&ack.address);
         if ack.reject.is_none()
             && let Some(lease) = self.file.leases.get_mut(&ack.address)
