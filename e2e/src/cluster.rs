@@ -65,9 +65,7 @@ impl LinkCut {
 
     /// `nft` on the node's network, from outside of the node.
     fn nft(&self, words: &[&str]) -> Told<Vec<String>> {
-        let name = format!("dfp-{}-{}", host()?, self.node);
-        let words = [&["ip", "netns", "exec", &name, "nft"], words].concat();
-        Ok(words.into_iter().map(str::to_owned).collect())
+        on_network_of(&self.node, &[&["nft"], words].concat())
     }
 }
 
@@ -79,10 +77,18 @@ impl Drop for LinkCut {
     }
 }
 
+/// A command on a node's network, from outside of the node.
+fn on_network_of(node: &str, words: &[&str]) -> Told<Vec<String>> {
+    let name = format!("dfp-{}-{node}", host()?);
+    Ok([&["ip", "netns", "exec", &name], words].concat().into_iter().map(str::to_owned).collect())
+}
+
 /// What could keep a node's servers from being reached: filters but those of Kubernetes, and who listens.
 pub fn network_of(node: &str) -> Told<String> {
-    let network = format!("dfp-{}-{node}", host()?);
-    let show = |words: &[&str]| run(20, &[&["ip", "netns", "exec", &network], words].concat());
+    let show = |words: &[&str]| {
+        let words = on_network_of(node, words)?;
+        run(20, &words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
     let tables = show(&["nft", "list", "tables"])?;
     let mut text = tables.clone();
     for table in tables.lines().filter(|table| !table.contains("kube-proxy")) {

@@ -135,10 +135,10 @@ impl Checker {
 
     /// A time of one server by the clock of the other, which has corrected it as well as it could measure.
     fn by_clock_of(&self, to: &Node, from: &Node, time: UnixTime) -> UnixTime {
-        let seconds = (to.skew - from.skew) / 1000;
         if self.apart == 0 || time == UnixTime::ZERO || time.is_infinite() {
             return time;
         }
+        let seconds = (to.skew - from.skew) / 1000;
         let shift = Seconds(u32::try_from(seconds.unsigned_abs()).unwrap_or(u32::MAX));
         if seconds < 0 { time - shift } else { time + shift }
     }

@@ -170,13 +170,13 @@ impl World {
                 return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
             }
         }
-        // A reckless operator takes addresses away from clients that hold them.
-        if self.plan.dhcpd.is_none() && self.plan.reckless == 0 {
-            self.serves()?;
+        // A reckless operator takes addresses away from clients that hold them, and shares as it likes.
+        if self.plan.reckless > 0 || self.plan.dhcpd.is_some() {
+            return Ok(());
         }
+        self.serves()?;
         // It takes longer than all the rest.
-        let rests = self.plan.reckless == 0 && self.plan.dhcpd.is_none();
-        if rests && self.plan.seed.is_multiple_of(RESTED) {
+        if self.plan.seed.is_multiple_of(RESTED) {
             self.rest()?;
         }
         Ok(())

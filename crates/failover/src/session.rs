@@ -9,7 +9,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use api::identity::{Lsn, Role};
-use api::time::{Mono, Now, Seconds, UnixTime};
+use api::time::{Mono, Now, Seconds};
 
 pub use self::clocks::ClockShift;
 use self::clocks::HandshakeTimes;
@@ -179,8 +179,6 @@ pub struct Session {
     lately: Lately,
     /// The same, or more: our question was on its way too. `None` before the answer came.
     clock_delta_max: Option<i64>,
-    /// Our clock when the question of the handshake left: CONNECT, or CONNECTACK.
-    asked_at: Option<UnixTime>,
     handshake_times: HandshakeTimes,
     outgoing: VecDeque<(Lsn, Vec<u8>)>,
     /// Octets of the first outgoing message that the socket has taken already.
@@ -223,7 +221,6 @@ impl Session {
             clock_delta: 0,
             lately: Lately { since: now.mono, quickest: None, before: None },
             clock_delta_max: None,
-            asked_at: None,
             handshake_times: HandshakeTimes::default(),
             outgoing: VecDeque::new(),
             partly_sent: 0,
@@ -255,12 +252,12 @@ impl Session {
     pub fn next(&mut self, now: Now) -> Result<Option<Received>, Failure> {
         while let Some(bytes) = self.reader.next_frame()? {
             self.last_received = now.mono;
+            self.handshake_times.saw(self.settings.role.other(), &bytes);
             let frame = match wire::decode(&bytes, self.dialect())? {
                 Decoded::Frame(frame) => frame,
                 Decoded::Ignored { .. } => continue,
             };
             self.bound_clock_delta(frame.time, now);
-            self.handshake_times.saw(self.settings.role.other(), frame.message.kind(), frame.time);
             if let Some(received) = self.frame(frame, now)? {
                 return Ok(Some(received));
             }
@@ -322,9 +319,7 @@ impl Session {
                 // The time of sending: after a wait for the disk, that of queueing would make our clock seem
                 // slow, and the partner would take our promises for longer than they are.
                 wire::stamp(bytes, now.wall);
-                let kind = bytes.get(2).copied().unwrap_or_default();
-                self.handshake_times.saw(self.settings.role, kind, now.wall.get());
-                self.asked_at.get_or_insert(now.wall);
+                self.handshake_times.saw(self.settings.role, bytes);
             }
             let rest = bytes.get(self.partly_sent..).unwrap_or_default();
             let take = rest.len().min(out.len() - len);
@@ -440,7 +435,7 @@ impl Session {
             self.clock_delta = self.clock_delta.max(delta);
         }
         if self.clock_delta_max.is_none()
-            && let Some(asked_at) = self.asked_at
+            && let Some(asked_at) = self.handshake_times.asked_by(self.settings.role)
         {
             self.clock_delta_max = Some(i64::from(time) - i64::from(asked_at.get()));
         }

@@ -96,10 +96,10 @@ impl Dhcpd {
     pub(super) fn on_ack(&mut self, now: Now, xid: u32, ack: &BindingAck) {
         let Some(memory) = &mut self.memory else { return };
         let Some(flying) = memory.flying.get(&ack.address) else { return };
-        if ack.reject.is_none() && *flying != xid {
-            return;
-        }
-        if ack.reject.is_some() && *flying != xid {
+        if *flying != xid {
+            if ack.reject.is_none() {
+                return;
+            }
             self.out.push_back(Output::Errs(ack.address, Hole::StrayReject));
         }
         memory.flying.remove(&ack.address);

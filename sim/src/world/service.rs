@@ -37,11 +37,10 @@ impl World {
     fn renews(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
         let now = self.nodes[node].now(self.time).wall;
         let pools = self.pools();
-        let served = |address| pools.iter().any(|(first, last)| (*first..=*last).contains(&address));
         let leases =
             copy.table().iter().filter(|lease| lease.status == Status::Active && lease.held_until > now);
         let held: Vec<(Ipv4Addr, &Client)> = leases
-            .filter(|lease| served(lease.address))
+            .filter(|lease| is_in(&pools, lease.address))
             .filter_map(|lease| {
                 Some((lease.address, self.clients.iter().find(|client| client.holds(lease))?))
             })
@@ -65,10 +64,7 @@ impl World {
         let (_, config) = self.plan.pair(self.version);
         let is_free = |lease: &&Lease| is_own(lease, role) && lease.hold_until == UnixTime::ZERO;
         let pools = self.pools();
-        let near = |lease: &&Lease| {
-            let served = pools.iter().any(|(first, last)| (*first..=*last).contains(&lease.address));
-            served && lease.address.octets()[1] == 0
-        };
+        let near = |lease: &&Lease| is_in(&pools, lease.address) && lease.address.octets()[1] == 0;
         let free = copy.table().iter().filter(near).filter(is_free).count() as u64;
         // Each client may have been offered one a moment ago.
         if free < self.plan.clients + NEW {
@@ -112,4 +108,8 @@ impl World {
         }
         kind
     }
+}
+
+fn is_in(pools: &[(Ipv4Addr, Ipv4Addr)], address: Ipv4Addr) -> bool {
+    pools.iter().any(|(first, last)| (*first..=*last).contains(&address))
 }

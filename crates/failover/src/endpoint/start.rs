@@ -155,7 +155,8 @@ impl Endpoint {
         self.actions.push_back(Action::Behind { rolled_back: true, why });
         self.record.requests_unheard = true;
         if !self.store_was_empty {
-            // An old copy, were it of a store that nobody had confirmed yet, says nothing of when this server served last, whatever it was recovering from when it was made.
+            // An old copy, were it of a store that nobody had confirmed yet, says nothing of when this server served
+            // last, whatever it was recovering from when it was made.
             self.record.failed_at = self.record.failed_at.max(Some(ctx.now.wall));
             self.record.data_lost = true;
         }

@@ -2,10 +2,11 @@
 //! contacts alike (`spec/failover-protocol.md` §3.6).
 
 use api::identity::Role;
-use api::time::Seconds;
+use api::time::{Seconds, UnixTime};
 
 use super::CLOCK_TOLERANCE;
 use crate::wire::kind::{CONNECT, CONNECTACK};
+use crate::wire::type_and_time;
 
 /// The same at both ends of a connection.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -26,14 +27,24 @@ pub(super) struct HandshakeTimes {
 }
 
 impl HandshakeTimes {
-    /// A message of this type was received, or handed to the socket with this time in it.
-    pub(super) fn saw(&mut self, from: Role, kind: u8, time: u32) {
+    /// A message arrived, or is handed to the socket: its octets, as both servers have them.
+    pub(super) fn saw(&mut self, from: Role, message: &[u8]) {
+        let Some((kind, time)) = type_and_time(message) else { return };
         match (from, kind) {
-            (Role::Primary, CONNECT) => *self = Self { connect: Some(time), ..Self::default() },
+            (Role::Primary, CONNECT) => self.connect = Some(time),
             (Role::Secondary, CONNECTACK) => self.connect_ack = Some(time),
             (Role::Primary, _) if self.connect_ack.is_some() => self.next = self.next.or(Some(time)),
             (Role::Primary | Role::Secondary, _) => {}
         }
+    }
+
+    /// The clock of a server when its question left.
+    pub(super) fn asked_by(&self, role: Role) -> Option<UnixTime> {
+        let asked = match role {
+            Role::Primary => self.connect,
+            Role::Secondary => self.connect_ack,
+        };
+        asked.map(|time| UnixTime::new(u64::from(time)))
     }
 
     /// What both servers make of it.

@@ -11,7 +11,7 @@ impl Session {
     /// when something was last sent: it only decides when a CONTACT goes.
     pub fn picture(&self, out: &mut impl Write) -> fmt::Result {
         let Self {
-            settings: _,
+            settings,
             phase,
             peer,
             reader,
@@ -22,8 +22,7 @@ impl Session {
             clock_delta,
             lately,
             clock_delta_max,
-            asked_at,
-            handshake_times: _,
+            handshake_times,
             outgoing,
             partly_sent,
         } = self;
@@ -33,8 +32,8 @@ impl Session {
             Phase::AwaitConnectAck { xid } => write!(out, "AwaitConnectAck Mine({xid}) {opened:?}")?,
             Phase::Established => write!(out, "Established {last_received:?}")?,
         }
-        let deltas = (clock_delta, clock_delta_max, lately.quickest, lately.before, asked_at.is_some());
-        write!(out, "{:?} ", self.clock_shift())?;
+        let (asked, shift) = (handshake_times.asked_by(settings.role).is_some(), handshake_times.shift());
+        let deltas = (clock_delta, clock_delta_max, lately.quickest, lately.before, asked, shift);
         write!(out, "{} {deltas:?} {partly_sent} {:?}", peer.is_some(), reader.rest())?;
         for (after, bytes) in outgoing {
             write!(out, "{after:?} ")?;

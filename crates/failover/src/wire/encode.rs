@@ -124,6 +124,13 @@ pub fn stamp(message: &mut [u8], time: UnixTime) {
     }
 }
 
+/// The type octet and the time of sending of an encoded message.
+#[must_use]
+pub fn type_and_time(message: &[u8]) -> Option<(u8, u32)> {
+    let time = message.get(4..8)?.try_into().ok()?;
+    Some((*message.get(2)?, u32::from_be_bytes(time)))
+}
+
 struct Writer {
     bytes: Vec<u8>,
     dialect: Dialect,

@@ -16,7 +16,7 @@ mod profile;
 mod reject;
 
 pub use decode::{DecodeError, Decoded, decode};
-pub use encode::{EncodeError, encode, stamp};
+pub use encode::{EncodeError, encode, stamp, type_and_time};
 pub use frames::FrameReader;
 pub use message::{
     BindingAck, BindingUpdate, Connect, ConnectAck, Disconnect, Extension, Frame, Message, Reject,

@@ -107,7 +107,7 @@ pub(crate) fn releases_cross_a_take_over(role: Role) {
 /// word that they left for the last one.
 pub(crate) fn who_left_ours_and_came_back_at_the_dhcpd_stays(role: Role) {
     let pool = (Ipv4Addr::new(10, 50, 1, 0), Ipv4Addr::new(10, 50, 2, 143));
-    let mut pair = crate::met(Setup { pool, ..Setup::new(role) }.start("came-back"));
+    let mut pair = met(Setup { pool, ..Setup::new(role) }.start("came-back"));
     let (ours, theirs) = (pair.our_address(), pair.isc_address());
     let mut crowd = Crowd::new(&mut pair.lab);
     assert_eq!(crowd.take(&pair.lab, 1, 200, &[ours, theirs]), Ok(200));
