@@ -357,11 +357,10 @@ impl World {
                 self.nodes[node].fill(None);
             }
             What::Freeze { node } => {
-                if self.nodes[node].server.is_some() {
+                // One that stands still does not stop again, or what waits already would wait for another moment.
+                if self.nodes[node].server.is_some() && self.nodes[node].frozen_until <= self.time {
                     self.note(node, "stands still");
-                    // Never shorter than before, or what waits already would wait alone.
-                    let until = self.time + 500 + self.draw.below(20_000);
-                    self.nodes[node].frozen_until = self.nodes[node].frozen_until.max(until);
+                    self.nodes[node].frozen_until = self.time + 500 + self.draw.below(20_000);
                 }
             }
             What::ClockStep { node } => {

@@ -428,3 +428,79 @@ fn seeds_2005_and_4055_a_duel_compares_contacts_by_one_clock() {
     holds_in_any_weather(2005);
     holds_in_any_weather(4055);
 }
+
+/// A dhcpd whose clock was ahead told of an old release after our client had come back (`conflict::released_by_isc`).
+#[test]
+fn seed_5005496_a_release_by_another_clock_counts_beyond_the_doubt() {
+    holds_in_any_weather(5_005_496);
+}
+
+/// Our secondary lost its store, with a lease that nobody else knew, and agreed that an older lease of the address was over. The
+/// dhcpd gave it away (`conflict::may_have_leased_since`).
+#[test]
+fn seeds_5044883_and_5300280_an_end_is_not_confirmed_by_who_lost_its_leases() {
+    holds_in_any_weather(5_044_883);
+    holds_in_any_weather(5_300_280);
+}
+
+/// In RecoverDone, on the second connection, a dhcpd was told of an end whose address it had leased again
+/// (`Server::ask_before_ends`). Then nobody asked for its news, and RecoverDone lasted for ever.
+#[test]
+fn seeds_5365815_and_5030874_a_dhcpd_tells_its_news_before_ends_are_told_in_recover_done_too() {
+    holds_in_any_weather(5_365_815);
+    holds_in_any_weather(5_030_874);
+}
+
+/// A dhcpd leased its address to the next client by the potential that we had acknowledged for the last one, and died or lost
+/// its file before it told of that (`merge::left_to_a_dhcpd`).
+#[test]
+fn seeds_5077151_6480702_and_8000375_what_a_dhcpd_was_promised_for_a_client_it_uses_for_the_next() {
+    holds_in_any_weather(5_077_151);
+    holds_in_any_weather(6_480_702);
+    holds_in_any_weather(8_000_375);
+}
+
+/// UPDREQ was said before the first STATE of a connection. A dhcpd answered, and heard of Recover only then (`Server::announce_first`).
+#[test]
+fn seed_6185344_the_first_word_of_a_connection_is_the_state() {
+    holds_in_any_weather(6_185_344);
+}
+
+/// Recover was ordered while a dhcpd was on its way into a conflict (`link::Registered::conflict_said`).
+#[test]
+fn seed_6706274_a_dhcpd_that_was_told_of_a_conflict_counts_as_in_it() {
+    holds_in_any_weather(6_706_274);
+}
+
+/// A dhcpd without a file entered a conflict, lost the connection, and asked for the rest on the next one (`Exchange::isc_lost_all`).
+#[test]
+fn seed_6772325_a_dhcpd_without_a_file_is_told_all_on_the_next_connection_too() {
+    holds_in_any_weather(6_772_325);
+}
+
+/// A dhcpd in ConflictDone served nobody, ended nothing, and told of a lease that was over (`conflict::two_holders`).
+#[test]
+fn seed_5035157_a_lease_that_is_over_does_not_replace_one_that_runs() {
+    holds_in_any_weather(5_035_157);
+}
+
+/// A server was ordered into Recover, and then into PartnerDown without its data. What it leased there counted as an old copy
+/// when the partner came back (`Rule::LeasedSinceLoss`).
+#[test]
+fn seed_6179055_what_was_leased_after_a_loss_is_no_old_copy() {
+    holds_in_any_weather(6_179_055);
+}
+
+/// Two clocks were 42 s apart. Each server corrected by its own measure until when a declined address had been promised, found the
+/// other's word too low, and said so, for ever (`merge::tolerance`).
+#[test]
+fn seed_7001424_two_clocks_do_not_argue_about_a_second() {
+    holds_in_any_weather(7_001_424);
+}
+
+/// The link of a survivor and its partner in RecoverWait went dead unnoticed. The partner entered RecoverDone and renewed a lease
+/// before it noticed, and the survivor counted from when it was declared alone (`Endpoint::told_everything`).
+#[test]
+fn seed_8016321_a_partner_may_renew_before_it_is_heard_in_recover_done() {
+    holds_in_any_weather(8_016_321);
+}

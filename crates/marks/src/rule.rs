@@ -112,6 +112,8 @@ rules! {
         SafePeriodEnds,
         /// contact is lost in PartnerDown with a partner in RecoverDone (note 7)
         PartnerMayRenewUntil,
+        /// a partner of a survivor may be in RecoverDone before it is heard in it (note 7)
+        PartnerMayRenewUnheard,
         /// a start in PartnerDown with a partner that was in RecoverDone (note 7)
         PartnerMayHaveRenewed,
         /// a server with data to fetch is told of a recover time
@@ -144,6 +146,10 @@ rules! {
     "lost data" {
         /// the store is empty and no token says that it is new
         StoreIsEmpty,
+        /// Normal after a PartnerDown without the data that were lost
+        AsksAfterServingWithoutData,
+        /// a lease that was granted after the loss, in a forced state, is no old copy
+        LeasedSinceLoss,
         /// the partner saw more of the store than it held (§2.2)
         BehindPartner,
         /// the operator saw more of the store than it held (§2.2)
@@ -540,6 +546,16 @@ rules! {
         IscReleaseOfEnded,
         /// RELEASED without contact over a lease that runs
         IscReleaseTooEarly,
+        /// RELEASED over a lease that was renewed here lately, by clocks that differ
+        IscReleaseInDoubt,
+        /// an end is not confirmed while what was lost here may have outlived it
+        IscEndNotConfirmed,
+        /// in RecoverDone a dhcpd is asked for its news before it is told of ends
+        IscAskedBeforeEnds,
+        /// a potential outlives its lease at a dhcpd
+        IscPotentialStays,
+        /// an Active that is over does not replace a client that holds the address here
+        IscLeaseIsOver,
         /// an abandoned address gives way
         IscAbandonedGivesWay,
         /// a lost duel is repaired

@@ -77,6 +77,9 @@ pub fn unreachable(need: &Need) -> Option<Reach> {
                 "after PartnerDown only, of an address that was abandoned here and used there since",
             ))
         }
+        (Mark::Conflict { mine: Status::Reset, incoming: Status::Backup, accepted: true }, _) if own => {
+            Some(Reach::Rare("an address is reset at the one while the other gives it away"))
+        }
         (Mark::Rule(rule), _) => of_rule(rule),
         _ => None,
     }

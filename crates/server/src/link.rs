@@ -63,6 +63,10 @@ struct Registered {
     first_state_by: Option<Mono>,
     /// Our first STATE was sent.
     announced: bool,
+    /// A state was said.
+    state_said: bool,
+    /// PotentialConflict was said, and is not heard yet: a dhcpd enters it when it reads that.
+    conflict_said: bool,
     /// Our store and what we know of the partner's was named on this connection.
     told_progress: bool,
     /// Number of the newest change of our ledger that the partner was told.
@@ -155,7 +159,9 @@ impl Links {
         } = self;
         for (conn, session) in sessions {
             let registered = registered.as_ref().filter(|registered| registered.conn == *conn);
-            let registered = registered.map(|it| (it.first_state_by, it.announced, it.told_progress));
+            let registered = registered.map(|it| {
+                (it.first_state_by, it.announced, it.state_said, it.conflict_said, it.told_progress)
+            });
             write!(out, "{registered:?} ")?;
             session.picture(out)?;
         }
@@ -358,13 +364,19 @@ impl Server {
             // The first word of a connection says the state of that moment.
             return;
         }
-        let conn = registered.conn;
+        let (conn, conflict_said) = (registered.conn, registered.conflict_said);
         let own = self.links.partner_is_own() == Some(true);
         let extensions = if own { self.news(conn) } else { Vec::new() };
         let Some(session) = self.links.sessions.get_mut(&conn) else { return };
         let mut said = state;
         if !session.speaks_own() {
-            match guard::to_isc(heard.unwrap_or(State::Unknown), state, startup) {
+            let peer = match heard.unwrap_or(State::Unknown) {
+                State::PartnerDown | State::CommunicationsInterrupted if conflict_said => {
+                    State::PotentialConflict
+                }
+                heard => heard,
+            };
+            match guard::to_isc(peer, state, startup) {
                 Announce::Permitted => {}
                 Announce::SayInstead(instead) => {
                     sometimes!(Rule::IscSaysInstead);
@@ -389,6 +401,10 @@ impl Server {
         let message = StateMessage { state: said, startup, since: since.get(), extensions };
         session.send(Message::State(message), after, now);
         self.counters.add("failover_messages_sent", "STATE", 1);
+        if let Some(registered) = &mut self.links.registered {
+            registered.state_said = true;
+            registered.conflict_said = said == State::PotentialConflict;
+        }
     }
 
     /// Own hash buckets: those of the configuration, or all for the primary.
@@ -432,6 +448,8 @@ impl Server {
             conn,
             first_state_by: hold.then(|| now.mono.plus_millis(FIRST_STATE_MILLIS)),
             announced: false,
+            state_said: false,
+            conflict_said: false,
             told_progress: false,
             told_requests: 0,
         });
@@ -455,8 +473,10 @@ impl Server {
 
     /// Nothing else is said on a connection before the own state: a partner must know who asks.
     pub(crate) fn say_state_before_anything(&mut self, now: Now) {
-        let held = self.links.registered.as_ref().is_some_and(|registered| !registered.announced);
-        if held && self.endpoint.heard().is_some() {
+        let Some(registered) = &self.links.registered else { return };
+        if registered.announced && !registered.state_said {
+            self.announce_present(now);
+        } else if !registered.announced && self.endpoint.heard().is_some() {
             self.say_first_state(now);
         }
     }
@@ -466,9 +486,13 @@ impl Server {
             registered.announced = true;
             registered.first_state_by = None;
         }
+        // What the endpoint decided just now is logged first.
+        self.settle(now);
+        self.announce_present(now);
+    }
+
+    fn announce_present(&mut self, now: Now) {
         if let Action::Announce { state, startup, since } = self.endpoint.announcement() {
-            // What the endpoint decided just now is logged first.
-            self.settle(now);
             self.announce(now, state, startup, since);
         }
     }
@@ -491,6 +515,7 @@ impl Server {
                 let before = self.endpoint.record().partner.map(|partner| (partner.state, partner.startup));
                 let change = news::state_change(&message.extensions);
                 self.endpoint.partner_state(state, message.startup, since, change, context);
+                self.note_lost_file(state);
                 if before != Some((state, message.startup)) {
                     self.outbox.event(Event::PartnerChanged {
                         from: before.map(|(state, _)| state),

@@ -62,6 +62,15 @@ impl Server {
         }
     }
 
+    /// Asks a dhcpd for its news if ends of leases wait for them and Normal waits for those.
+    pub(crate) fn ask_before_ends(&mut self, now: Now) {
+        let recovered = self.endpoint.record().state == State::RecoverDone;
+        if recovered && self.exchange.request.is_none() && self.ends_wait() && self.has_ends_to_tell(now) {
+            sometimes!(Rule::IscAskedBeforeEnds);
+            self.request_updates(now, false);
+        }
+    }
+
     /// A partner that lives and answers no request is asked again on another connection.
     pub(crate) fn give_up_unanswered(&mut self, now: Now) {
         let patience = self.config.poll_timeout.millis() * PATIENCE;

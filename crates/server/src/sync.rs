@@ -31,6 +31,9 @@ pub(crate) struct Exchange {
     pub(crate) request: Option<Request>,
     /// The partner asked for everything and was not told all of it yet: a later UPDREQ asks for that, too.
     owes_everything: bool,
+    /// The partner, a dhcpd, had no lease file when it was met, and was not told everything since: in a conflict it forgets
+    /// to ask for that (decision 028).
+    isc_lost_all: bool,
     /// What must be acknowledged before PartnerDown may end.
     pub(crate) barrier: Option<Barrier>,
     /// When the partner rejected the present state of an address.
@@ -120,6 +123,7 @@ impl Exchange {
             answering,
             request,
             owes_everything,
+            isc_lost_all,
             barrier,
             rejected_at,
             ask_at,
@@ -144,13 +148,14 @@ impl Exchange {
         }
         write!(
             out,
-            "{owes_everything} {barrier:?} {rejected_at:?} {ask_at:?} {amnesia} {isc_told_all} {partner_lost_since:?}"
+            "{owes_everything} {isc_lost_all} {barrier:?} {rejected_at:?} {ask_at:?} {amnesia} {isc_told_all} {partner_lost_since:?}"
         )
     }
 
     /// The pair is in Normal.
     pub(crate) fn settled(&mut self) {
         self.amnesia = false;
+        self.isc_lost_all = false;
     }
 }
 
@@ -294,12 +299,21 @@ impl Server {
         self.check_barrier(now, Some(address));
     }
 
+    /// The partner said its state: a dhcpd without its file knows no other than Recover.
+    pub(crate) fn note_lost_file(&mut self, partner: State) {
+        if (self.dialect(), partner) == (Some(Dialect::Isc), State::Recover) && !self.endpoint.isc_remembers()
+        {
+            self.exchange.isc_lost_all = true;
+        }
+    }
+
     /// The partner asks for bindings (§5).
     pub(crate) fn answer_updates(&mut self, now: Now, xid: u32, all: bool) {
         // The link broke before all was told, and whoever lost its data need not say so again (RC-6).
-        // A dhcpd that lost its file and meets a conflict asks for the rest only.
-        let isc_lost_all = self.dialect() == Some(Dialect::Isc) && !self.endpoint.isc_remembers();
-        let all = all || isc_lost_all;
+        // A dhcpd that lost its file and meets a conflict asks for the rest only, also on the next connection.
+        let isc = self.dialect() == Some(Dialect::Isc);
+        let remembers = isc && self.endpoint.isc_remembers() && !self.exchange.isc_lost_all;
+        let all = all || isc && !remembers;
         let everything = all || self.exchange.owes_everything;
         sometimes!(match (all, everything) {
             (true, _) => Rule::AnswersAll,
@@ -315,7 +329,6 @@ impl Server {
                 .any(|lease| lease.acked_potential.max(lease.received_potential_max) > UnixTime::ZERO)
         };
         // Each time: between two requests the partner may have lost its memory again.
-        let remembers = self.dialect() == Some(Dialect::Isc) && self.endpoint.isc_remembers();
         sometimes!(Rule::IscRemembers, all && remembers);
         if all && !remembers && (self.endpoint.record().integrated || partner_knew()) {
             self.exchange.amnesia = true;
@@ -478,15 +491,17 @@ impl Server {
 
     /// Whether ends of leases, and shares, wait until the partner, a dhcpd, has told its news: it takes them for the last
     /// word, and a client may have renewed there, or got the address, while the link was down.
-    fn ends_wait(&self) -> bool {
+    pub(crate) fn ends_wait(&self) -> bool {
         let served_alone = |state| matches!(state, State::Normal | State::CommunicationsInterrupted);
+        let own = self.endpoint.record().state;
         self.dialect() == Some(Dialect::Isc)
             && !self.exchange.isc_told_all
-            && served_alone(self.endpoint.record().state)
+            // What was fetched before the link went down again is no longer all.
+            && (served_alone(own) || own == State::RecoverDone)
             && self.endpoint.heard().is_some_and(served_alone)
     }
 
-    fn has_ends_to_tell(&self, now: Now) -> bool {
+    pub(crate) fn has_ends_to_tell(&self, now: Now) -> bool {
         let Some(side) = self.side(now) else { return false };
         self.table
             .due()
@@ -534,7 +549,13 @@ impl Server {
         let guard = self.guard();
         let fetches =
             matches!(record.state, State::Recover | State::PotentialConflict | State::ResolutionInterrupted);
-        let lost_data = fetches && record.data_lost;
+        // Who was sent into PartnerDown without its data has leased since.
+        let is_newer = known.is_some_and(|lease| {
+            let since = record.failed_at.is_some_and(|lost_at| lease.cltt > Some(lost_at));
+            lease.status == Status::Active && !lease.cltt_from_partner && since
+        });
+        sometimes!(Rule::LeasedSinceLoss, fetches && record.data_lost && is_newer);
+        let lost_data = fetches && record.data_lost && !is_newer;
         let ahead = i32::try_from(self.links.partner_ahead()).unwrap_or(0);
         let judge = Judge {
             now: now.wall,
@@ -635,6 +656,8 @@ impl Server {
             return;
         };
         self.exchange.owes_everything = false;
+        self.exchange.isc_lost_all = false;
+        self.endpoint.told_everything();
         let after = self.journal.last();
         if let Some(session) = self.links.session() {
             session.reply(answering.xid, Message::UpdDone, after, now);

@@ -35,6 +35,7 @@ impl Server {
         self.restore_abandoned(now);
         self.retry_rejected(now);
         self.ask_again(now);
+        self.ask_before_ends(now);
         self.give_up_unanswered(now);
         self.tick_balance(now);
         self.check_barrier(now, None);

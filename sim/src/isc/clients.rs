@@ -163,6 +163,7 @@ impl Dhcpd {
         if lease.status == Status::Active && is_clients {
             lease.change(Status::Released);
             lease.ends = now.wall.get();
+            lease.told_before = lease.tstp;
             lease.tstp = now.wall.get();
             self.queue(address);
         }

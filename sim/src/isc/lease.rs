@@ -22,6 +22,8 @@ pub(crate) struct Lease {
     pub(crate) tsfp: u32,
     /// The same, zero after a change of its own.
     pub(crate) atsfp: u32,
+    /// What `tstp` was when the client gave the lease up: its partner may count with it still.
+    pub(crate) told_before: u32,
     pub(crate) cltt: u32,
     pub(crate) flags: Flags,
 }

@@ -110,9 +110,9 @@ impl Dhcpd {
             lease.atsfp = lease.tstp;
             if matches!(lease.status, Status::Expired | Status::Released | Status::Reset) {
                 lease.status = Status::Free;
+                // What the partner acknowledged for the last client counts for the next one.
                 lease.tstp = lease.ends;
-                lease.tsfp = lease.ends;
-                lease.atsfp = lease.ends;
+                lease.told_before = 0;
                 self.follow_affinity(now, ack.address);
             }
         }
@@ -139,7 +139,8 @@ impl Dhcpd {
         let wall = now.wall.get();
         for (address, lease) in self.file.leases.iter().filter(|_| all) {
             let held = !lease.status.is_available();
-            if held && lease.tsfp.max(lease.tstp) + self.file.mclt > lease.ends.max(wall) {
+            let promised = lease.tsfp.max(lease.tstp).max(lease.told_before);
+            if held && promised + self.file.mclt > lease.ends.max(wall) {
                 self.out.push_back(Output::Errs(*address, Hole::Untold));
             }
         }

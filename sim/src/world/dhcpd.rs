@@ -137,7 +137,12 @@ impl World {
             Some(dhcpd) => dhcpd.file.state == State::PartnerDown,
             None => {
                 let state = survivor.server.as_ref().map(|server| server.endpoint().record().state);
-                state.unwrap_or(survivor.state_on_disk) == State::PartnerDown
+                match state.unwrap_or(survivor.state_on_disk) {
+                    State::PartnerDown => true,
+                    // It starts into what it left.
+                    State::Paused | State::Shutdown => survivor.alone,
+                    _ => false,
+                }
             }
         };
         let_go || self.time < self.operator.declaring[1 - node]

@@ -15,6 +15,10 @@ type Contradiction = Option<(RejectReason, &'static str)>;
 pub(super) fn contradiction(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradiction {
     match (mine.status, incoming.status) {
         (_, Status::Active) if ctx.lost_data => None,
+        (_, Status::Expired | Status::Released) if may_have_leased_since(ctx) => {
+            sometimes!(Rule::IscEndNotConfirmed);
+            Some((RejectReason::OutdatedBindingInformation, "what was lost here may have leased it since"))
+        }
         _ if ctx.lost_data && ctx.partner_is_whole => None,
 
         (Status::Active, Status::Active) => two_holders(mine, incoming, ctx),
@@ -113,6 +117,12 @@ fn leased_alone_since(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> boo
     ctx.dialect == Dialect::Own && ctx.after_partner_down && other && later
 }
 
+/// A dhcpd that is primary and alone gives an address away at once, with no hold for amnesia, when its partner agrees
+/// that the lease is over. One that lost its leases can't: it is asked again on Normal, after the wait of the MCLT.
+fn may_have_leased_since(ctx: &Judge<'_>) -> bool {
+    (ctx.dialect, ctx.role) == (Dialect::Isc, Role::Secondary) && ctx.lost_data
+}
+
 /// Times of two servers of ours can't be compared to the second.
 fn clocks_differ(ctx: &Judge<'_>) -> bool {
     ctx.dialect == Dialect::Own && ctx.guard > Seconds::ZERO
@@ -128,6 +138,11 @@ fn two_holders(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradict
         // Nobody believes in ours any more; it only could not be ended, as in a conflict.
         sometimes!(Rule::OverGivesWay);
         return None;
+    }
+    if ctx.dialect == Dialect::Isc && is_over(incoming, ctx) && t2(mine, ctx).is_some() {
+        // A dhcpd that waited for its partner in a conflict has not ended what is over.
+        sometimes!(Rule::IscLeaseIsOver);
+        return Some((RejectReason::OutdatedBindingInformation, "over, and leased to another client here"));
     }
     if ctx.after_partner_down {
         // Who was alone last knows best; by role, the primary would keep a client of before PartnerDown.
@@ -148,6 +163,11 @@ fn two_holders(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contradict
         Role::Primary => Some((RejectReason::FatalConflict, "active for another client here")),
         Role::Secondary => None,
     }
+}
+
+/// The lease that the partner tells of ended by its own word.
+fn is_over(incoming: &Incoming, ctx: &Judge<'_>) -> bool {
+    incoming.lease_expiry.is_some_and(|end| !end.is_infinite() && ctx.now > end + ctx.guard)
 }
 
 /// The client was seen there later than here.
@@ -184,9 +204,14 @@ fn t3(mine: &Lease, incoming: &Incoming) -> Contradiction {
 /// The client released after all contact here. If the contact here was learned from the partner, the same
 /// second will do: a client may have been granted its lease there and have released it in one second.
 fn released_there(mine: &Lease, incoming: &Incoming) -> Contradiction {
-    let learned = mine.cltt_from_partner && mine.cltt.is_some() && mine.cltt == incoming.cltt;
+    let learned = is_learned(mine, incoming);
     sometimes!(Rule::ReleasedAsLearned, learned);
     if learned { None } else { t1(mine, incoming) }
+}
+
+/// Nothing was heard of the client here since the partner told of this contact.
+fn is_learned(mine: &Lease, incoming: &Incoming) -> bool {
+    mine.cltt_from_partner && mine.cltt.is_some() && mine.cltt == incoming.cltt
 }
 
 /// ISC says when it granted last, not when the client released. So the same contact that it told us of
@@ -213,6 +238,11 @@ fn released_by_isc(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Contra
         }
         // Where the clocks differ by more than a client takes, no time tells. Nobody believes in a lease that is over.
         Some(_) if t2(mine, ctx).is_none() => None,
+        // Contacts of two clocks: what they tell was asked above, of the release, beyond the doubt.
+        Some(_) if ctx.guard > Seconds::ZERO && !is_learned(mine, incoming) => {
+            sometimes!(Rule::IscReleaseInDoubt);
+            Some((RejectReason::OutdatedBindingInformation, "the client may have been seen here since"))
+        }
         Some(_) => released_there(mine, incoming),
     }
 }

@@ -19,6 +19,9 @@ pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease 
         Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
             lease.hold_until.max(pd_bound(lease, partner_down_at, mclt))
         }
+        Status::Free | Status::Backup if may_be_leased_by_isc(lease) => {
+            lease.hold_until.max(pd_bound(lease, partner_down_at, mclt))
+        }
         Status::Free | Status::Backup => lease.hold_until,
     };
     Lease { hold_until, first_in_partner_down: false, ..lease.clone() }
@@ -69,6 +72,7 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
         }
         // Freed in PartnerDown without the partner's word, who may have renewed it if it knew of it.
         Status::Free | Status::Backup if is_unparked(lease) => renewed_until,
+        Status::Free | Status::Backup if may_be_leased_by_isc(lease) => renewed_until,
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
         Status::Free | Status::Backup if lease.sync != Sync::Agreed => {
             sometimes!(Rule::AmnesiaHoldsTakenBack);
@@ -117,6 +121,8 @@ pub fn own_data_lost(lease: &Lease) -> Lease {
 pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
     let status = match lease.status {
         Status::Expired | Status::Released if lease.client.is_some() => Status::Active,
+        // Nobody knows who has it, but surely not the client that is remembered.
+        Status::Free | Status::Backup if may_be_leased_by_isc(lease) => Status::Abandoned,
         // Its client may have come back for it at the partner; the end travels with the update.
         Status::Abandoned => Status::Abandoned,
         Status::Expired
@@ -132,10 +138,17 @@ pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
     );
     (lease.hold_until > now).then(|| Lease {
         status,
+        client: lease.client.clone().filter(|_| status == Status::Active),
         held_until: lease.held_until.max(lease.hold_until),
         sync: Sync::Due,
         ..lease.clone()
     })
+}
+
+/// Whether a dhcpd, whose address it is, may have leased it by a potential that outlived the last lease.
+pub(super) fn may_be_leased_by_isc(lease: &Lease) -> bool {
+    let told = lease.sent_potential.max(lease.acked_potential) > UnixTime::ZERO;
+    lease.status.is_available() && lease.received_potential_max > UnixTime::ZERO && !told
 }
 
 /// Whether nothing but a hold keeps a lease Active: by what both servers remember it is over, so the one that lost its

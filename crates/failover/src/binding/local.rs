@@ -6,7 +6,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Lease, Status, Sync};
 use marks::{Rule, sometimes};
 
-use super::hold::is_revived;
+use super::hold::{is_revived, may_be_leased_by_isc};
 use super::is_of;
 use crate::times::{self, Mode, PartnerDown, Reuse, Who, is_own, reusable_from};
 
@@ -135,7 +135,8 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
             Service::Everybody,
             Status::Free | Status::Backup | Status::Expired | Status::Released | Status::Reset,
         ) => {
-            let who = if same && !may_be_freed(lease, here) { Who::SameClient } else { Who::OtherClient };
+            let is_last = same && !may_be_freed(lease, here) && !may_be_leased_by_isc(lease);
+            let who = if is_last { Who::SameClient } else { Who::OtherClient };
             sometimes!(Rule::DeniedMayBeFreed, same && who == Who::OtherClient);
             match &ctx.down {
                 Some(down) => in_partner_down(lease, who, down, here.now),
@@ -324,7 +325,12 @@ pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
 pub fn reclaim(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     match (here.state, here.role, lease.status, lease.sync) {
         (State::Normal, Role::Primary, Status::Backup, Sync::Agreed) if !lease.flags.reserved => {
-            Ok(changed(lease, Status::Free, here))
+            // A dhcpd may have leased it for as long as that, and lost its data since.
+            if here.now < lease.received_potential_max {
+                return Err(Denied::TooEarly);
+            }
+            let taken = Lease { received_potential_max: UnixTime::ZERO, ..lease.clone() };
+            Ok(changed(&taken, Status::Free, here))
         }
         (State::Normal, Role::Primary, _, _) => Err(Denied::NotOwn),
         (State::Normal, Role::Secondary, _, _) => Err(Denied::NotOurs),
@@ -354,8 +360,7 @@ pub fn unpark(lease: &Lease, here: &Here, down: &PartnerDown) -> Result<Lease, D
 
 /// Free since PartnerDown, by [`unpark`], and the partner does not know.
 pub(super) fn is_unparked(lease: &Lease) -> bool {
-    let promised = lease.sent_potential.max(lease.acked_potential).max(lease.received_potential_max);
-    lease.sync != Sync::Agreed && promised > UnixTime::ZERO
+    lease.sync != Sync::Agreed && lease.sent_potential.max(lease.acked_potential) > UnixTime::ZERO
 }
 
 /// An abandoned address was out of use for `timeout`.

@@ -85,7 +85,7 @@ fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
             let held_until =
                 if promised_since { lease.held_until.max(mine.held_until) } else { lease.held_until };
             sometimes!(Rule::AbandonedPromisedSince, held_until > lease.held_until);
-            let sync = if held_until > lease.held_until && ctx.dialect == Dialect::Own {
+            let sync = if held_until > lease.held_until + tolerance(ctx) && ctx.dialect == Dialect::Own {
                 Sync::Due
             } else {
                 lease.sync
@@ -196,8 +196,19 @@ fn ended(mine: &Lease, incoming: &Incoming, status: Status, ctx: &Judge<'_>) -> 
         relay_info: mine.relay_info.clone(),
         // A hold outlives the binding: the server that lost its data agrees to anything.
         hold_until: mine.hold_until,
+        received_potential_max: left_to_a_dhcpd(incoming, ctx),
         ..Lease::new(mine.address)
     }
+}
+
+/// Until when a dhcpd may lease its address to the next client before it tells of that: it counts with the potential that
+/// we acknowledge now, whichever client that was for.
+fn left_to_a_dhcpd(incoming: &Incoming, ctx: &Judge<'_>) -> UnixTime {
+    let owner = if incoming.status == Status::Backup { Role::Secondary } else { Role::Primary };
+    let leases = ctx.dialect == Dialect::Isc && owner != ctx.role;
+    let until = incoming.potential_expiry.filter(|_| leases).unwrap_or_default();
+    sometimes!(Rule::IscPotentialStays, until > ctx.now);
+    until
 }
 
 /// A reserved address that is free is each server's own, as it has one client only (§6.6).

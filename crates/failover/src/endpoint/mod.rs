@@ -267,6 +267,15 @@ impl Endpoint {
         }
     }
 
+    /// The partner has been told everything that it asked for: a survivor's partner may be in RecoverDone before anybody hears
+    /// of that, and renews there (§3.3, note 7).
+    pub fn told_everything(&mut self) {
+        let may_renew = self.record.state == State::PartnerDown && !self.record.partner_renews;
+        sometimes!(Rule::PartnerMayRenewUnheard, may_renew);
+        self.record.partner_renews |= may_renew;
+        self.record_changed |= may_renew;
+    }
+
     /// In PartnerDown a partner that had come as far as RecoverDone is lost again: it may have renewed leases until it
     /// noticed the loss itself (§3.3, note 7).
     pub(super) fn partner_silent_at(&mut self, at: UnixTime) {
@@ -596,6 +605,11 @@ impl Endpoint {
         match to {
             State::Normal => {
                 self.record.integrated = true;
+                if from == State::PartnerDown && self.record.data_lost {
+                    // It was forced to serve without its data, and the partner fetched only what it lacked itself.
+                    sometimes!(Rule::AsksAfterServingWithoutData);
+                    self.ask(true);
+                }
                 self.record.data_lost = false;
                 self.record.failed_at = None;
                 self.record.partner_alone_lease = None;

@@ -61,6 +61,8 @@ pub(crate) struct Bench {
     pub(crate) announced: Vec<(Option<State>, State)>,
     said: Option<State>,
     pub(crate) on_update: OnUpdate,
+    /// By how many seconds the partner's clock is ahead.
+    pub(crate) partner_ahead: u32,
     xid: u32,
     transition: u64,
     answers: Vec<(CommandId, Answer)>,
@@ -141,6 +143,7 @@ impl Bench {
             announced: Vec::new(),
             said: None,
             on_update: OnUpdate::Accept,
+            partner_ahead: 0,
             xid: 0,
             transition: 0,
             answers: Vec::new(),
@@ -306,9 +309,14 @@ impl Bench {
 
     /// The partner answers.
     pub(crate) fn reply(&mut self, xid: u32, message: Message) {
-        let frame = Frame { time: self.now().wall.get(), xid, message };
+        let frame = Frame { time: self.partner_clock(), xid, message };
         let octets = wire::encode(&frame, self.dialect()).expect("a message");
         self.octets(&octets);
+    }
+
+    /// The time at the partner.
+    pub(crate) fn partner_clock(&self) -> u32 {
+        self.now().wall.get() + self.partner_ahead
     }
 
     pub(crate) fn dialect(&self) -> Dialect {

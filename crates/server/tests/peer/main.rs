@@ -10,6 +10,7 @@ mod dhcp;
 mod evil;
 mod failing;
 mod grid;
+mod holes;
 mod pools;
 mod requests;
 mod reset;

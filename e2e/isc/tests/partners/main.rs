@@ -58,7 +58,8 @@ both_roles!(
         a_lease_that_both_reserve_stays_its_clients;
     lost:
         the_dhcpd_loses_its_lease_file,
-        our_server_loses_its_store;
+        our_server_loses_its_store,
+        leases_end_while_our_store_is_lost;
     mistakes:
         another_name_for_the_relationship,
         both_have_the_same_role;
@@ -66,6 +67,7 @@ both_roles!(
         every_message_is_traced_in_a_line_and_counted;
     partner_down:
         ours_takes_over_from_a_dead_dhcpd,
+        a_dhcpd_dies_with_leases_that_it_never_told,
         the_dhcpd_takes_over_from_ours,
         ours_is_shut_down,
         the_dhcpd_is_shut_down,

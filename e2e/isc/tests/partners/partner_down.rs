@@ -8,7 +8,7 @@ use interop::crowd::Crowd;
 use interop::pair::{Pair, Role};
 use interop::until;
 
-use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, with_leases};
+use crate::{RETURN, RETURN_AFTER_MCLT, SYNC, in_normal, with_leases};
 
 /// The MCLT of all these pairs, and a little.
 const MCLT: Duration = Duration::from_secs(62);
@@ -38,6 +38,52 @@ pub(crate) fn ours_takes_over_from_a_dead_dhcpd(role: Role) {
     assert_eq!(renewed, own + taken);
     pair.until_equal(SYNC);
     pair.assert_isc_content();
+}
+
+/// A dhcpd leases an address to its next client by the potential that its partner acknowledged for the last one: for far longer
+/// than the MCLT, before anybody else knows.
+pub(crate) fn a_dhcpd_dies_with_leases_that_it_never_told(role: Role) {
+    let mut pair = in_normal("never-told", role);
+    let mut first = Crowd::new(&mut pair.lab);
+    let theirs = pair.isc_address();
+    let count = first.take(&pair.lab, 1, 25, &[theirs]).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_equal(SYNC);
+    sleep(MCLT);
+    until("the leases end", 30, || match pair.split()? {
+        (free, backup) if free + backup == POOL => Ok(()),
+        split => Err(format!("free {split:?}")),
+    });
+    pair.until_equal(SYNC);
+    pair.lab.cut_link(true);
+    pair.until_isc("communications-interrupted", 30);
+    let mut second = Crowd::behind(&mut pair.lab, "relay2", std::net::Ipv4Addr::new(10, 50, 0, 8));
+    let got = second.take(&pair.lab, 500, 25, &[theirs]).unwrap_or_else(|why| panic!("{why}"));
+    let longest = second.leases.values().map(|taken| taken.seconds).max().unwrap_or_default();
+    pair.say(&format!(
+        "{count} clients had addresses of the dhcpd's, {got} have them now, for {longest} s at most"
+    ));
+    if role == Role::Secondary {
+        assert!(longest > 300, "the dhcpd counts with what it was promised for others");
+    }
+    pair.isc.kill();
+    pair.lab.cut_link(false);
+    pair.ours.force("PartnerDown", &[]).unwrap_or_else(|why| panic!("{why}"));
+    pair.until_ours("PartnerDown", 5);
+    sleep(MCLT);
+    let mut third = Crowd::behind(&mut pair.lab, "relay3", std::net::Ipv4Addr::new(10, 50, 0, 7));
+    let ours = pair.our_address();
+    let more = third.take(&pair.lab, 1000, 30, &[ours]).unwrap_or_else(|why| panic!("{why}"));
+    pair.say(&format!("{more} new clients have addresses of ours, after the MCLT"));
+    assert!(more >= POOL / 2 - 1, "our own half is free");
+    for taken in third.leases.values() {
+        let believer =
+            second.leases.values().find(|held| held.address == taken.address && held.is_believed());
+        assert!(believer.is_none(), "{} has two clients", taken.address);
+    }
+    pair.start_isc();
+    pair.until_agreed(RETURN_AFTER_MCLT);
+    // Whose lease of a minute ended meanwhile, the dhcpd says only now.
+    pair.assert_isc_says_only(&["rejected: the lease is not over here"]);
 }
 
 pub(crate) fn the_dhcpd_takes_over_from_ours(role: Role) {

@@ -4,7 +4,7 @@
 use api::identity::Role;
 use leases::lease::Status;
 
-use super::{DIALECTS, ROLES, ctx, mine, number, of_client, seen, t, update};
+use super::{DIALECTS, Judge, ROLES, ctx, mine, number, of_client, seen, t, update};
 use crate::binding::{Dialect, Verdict, judge};
 use crate::wire::BindingUpdate;
 
@@ -159,6 +159,52 @@ fn a_release_by_isc_of_a_client_that_both_renewed_counts_by_its_own_time() {
         };
         let verdict = verdict(Status::Active, &update, 450, Role::Primary, Dialect::Isc);
         assert_eq!(number(&verdict), expected, "released at {released_at}");
+    }
+}
+
+#[test]
+fn a_release_by_isc_whose_clock_differs_counts_beyond_the_doubt_or_as_learned() {
+    let contact = mine(Status::Active).cltt.expect("contact").get();
+    for (ahead, from_partner, contact_there, expected) in [
+        (30, false, contact + 29, Some(15)),
+        (32, false, contact + 29, None),
+        (5, true, contact, None),
+        (5, true, contact + 1, Some(15)),
+    ] {
+        let released_at = contact + ahead;
+        let update = BindingUpdate {
+            lease_expiry: Some(released_at),
+            potential_expiry: Some(released_at),
+            ..seen(contact_there, update(Status::Released))
+        };
+        let mut lease = mine(Status::Active);
+        lease.cltt_from_partner = from_partner;
+        for role in ROLES {
+            let ctx = Judge { guard: api::time::Seconds(30), ..ctx(role, Dialect::Isc) };
+            let verdict = judge(&lease, &update, &ctx);
+            assert_eq!(
+                number(&verdict),
+                expected,
+                "released {ahead} s after the contact here, by two clocks"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_end_is_not_confirmed_to_a_dhcpd_primary_while_lost_data_are_fetched() {
+    for (role, dialect, expected) in [
+        (Role::Secondary, Dialect::Isc, Some(15)),
+        (Role::Primary, Dialect::Isc, None),
+        (Role::Secondary, Dialect::Own, None),
+    ] {
+        let ctx = Judge { lost_data: true, ..ctx(role, dialect) };
+        for incoming in [Status::Expired, Status::Released] {
+            let verdict = judge(&mine(Status::Free), &update(incoming), &ctx);
+            assert_eq!(number(&verdict), expected, "{incoming} at the {role} from {dialect:?}");
+        }
+        let verdict = judge(&mine(Status::Free), &update(Status::Backup), &ctx);
+        assert_eq!(number(&verdict), None, "a share is no end");
     }
 }
 

@@ -1,0 +1,176 @@
+//! What a dhcpd leaves open and its partner closes (decision 028), over octets.
+
+use std::net::Ipv4Addr;
+
+use api::identity::{Role, State};
+use api::time::Seconds;
+use failover::wire::{BindingUpdate, Message, RejectReason};
+use leases::lease::{Flags, HardwareAddress, Status};
+
+use crate::bench::{Bench, MCLT, Manners};
+use crate::grid::in_state;
+
+const ROLES: [Role; 2] = [Role::Primary, Role::Secondary];
+
+fn update(status: Status, address: Ipv4Addr, client: u8, contact: u32, ends: u32) -> BindingUpdate {
+    BindingUpdate {
+        address: Some(address),
+        status: Some(status),
+        client_id: None,
+        hardware: Some(HardwareAddress { kind: 1, octets: vec![2, 0, 0, 0, 0, client] }),
+        lease_expiry: Some(ends),
+        potential_expiry: Some(ends),
+        starts: Some(contact),
+        cltt: Some(contact),
+        flags: Flags::default(),
+        request_options: None,
+        reply_options: None,
+    }
+}
+
+/// In Normal with a dhcpd whose clock is so many seconds ahead, and a client that got its lease here while the link was down.
+fn leased_alone(role: Role, ahead: u32) -> (Bench, Ipv4Addr, u32) {
+    let (mut bench, _) = in_state(role, Manners::Isc, State::Normal);
+    bench.hang_up();
+    bench.run(Seconds(2));
+    let (address, _) = bench.lease(2).unwrap_or_else(|| panic!("{role}: no lease"));
+    let contact = bench.now().wall.get();
+    bench.partner_ahead = ahead;
+    bench.connect(State::CommunicationsInterrupted, false);
+    bench.say(State::Normal, false);
+    bench.run(Seconds(1));
+    assert_eq!(bench.state(), State::Normal);
+    (bench, address, contact)
+}
+
+/// What the server answers.
+fn answer(bench: &mut Bench, update: BindingUpdate) -> Option<RejectReason> {
+    let address = update.address.expect("an address");
+    bench.send(Message::BndUpd(vec![update]));
+    bench.run(Seconds(1));
+    bench.answers_about(address).last().expect("an answer").reject.as_ref().map(|reject| reject.reason)
+}
+
+#[test]
+pub(crate) fn a_release_by_a_clock_that_is_ahead_counts_beyond_the_difference() {
+    for role in ROLES {
+        for (released_after, expected) in [(20, Some(RejectReason::OutdatedBindingInformation)), (40, None)] {
+            let (mut bench, address, contact) = leased_alone(role, 30);
+            bench.run(Seconds(15));
+            let released = contact + released_after;
+            let given = answer(&mut bench, update(Status::Released, address, 2, contact + 10, released));
+            assert_eq!(given, expected, "{role}: released {released_after} s later by its clock");
+        }
+    }
+}
+
+#[test]
+pub(crate) fn who_lost_its_leases_confirms_no_end_to_a_dhcpd_primary() {
+    let address = Ipv4Addr::new(10, 0, 0, 105);
+    for (role, manners, expected) in [
+        (Role::Secondary, Manners::Isc, Some(RejectReason::OutdatedBindingInformation)),
+        (Role::Primary, Manners::Isc, None),
+        (Role::Secondary, Manners::Own, None),
+    ] {
+        for status in [Status::Expired, Status::Released] {
+            let (mut bench, _) = in_state(role, manners, State::Recover);
+            let ended = bench.now().wall.get() - 5;
+            let given = answer(&mut bench, update(status, address, 3, ended - 100, ended));
+            assert_eq!(given, expected, "{status} at the {role} from {manners:?}");
+            bench.done();
+            bench.run(Seconds(MCLT + 2));
+            bench.say(State::Normal, false);
+            bench.run(Seconds(1));
+            assert_eq!(bench.state(), State::Normal);
+            let given = answer(&mut bench, update(status, address, 3, ended - 100, ended));
+            assert_eq!(given, None, "{status} told again on Normal");
+        }
+    }
+}
+
+#[test]
+pub(crate) fn in_recover_done_a_dhcpd_is_asked_before_it_is_told_of_ends() {
+    for role in ROLES {
+        let (mut bench, _) = in_state(role, Manners::Isc, State::Normal);
+        bench.hang_up();
+        bench.run(Seconds(2));
+        let (address, _) = bench.lease(2).unwrap_or_else(|| panic!("{role}: no lease"));
+        bench.release(2, address);
+        bench.force("Recover");
+        bench.connect(State::PartnerDown, false);
+        bench.run(Seconds(1));
+        assert_eq!(bench.state(), State::Recover, "{role}");
+        bench.done();
+        bench.run(Seconds(MCLT + 2));
+        assert_eq!(bench.state(), State::RecoverDone, "{role}");
+        bench.hang_up();
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.run(Seconds(2));
+        let ends = |bench: &Bench| bench.updates().any(|update| update.status == Some(Status::Released));
+        assert!(!ends(&bench), "{role}: {:?}", bench.heard);
+        bench.done();
+        bench.run(Seconds(1));
+        assert!(ends(&bench), "{role}: {:?}", bench.heard);
+    }
+}
+
+#[test]
+pub(crate) fn a_lease_that_is_over_does_not_replace_one_that_runs() {
+    for role in ROLES {
+        for (seconds_left, expected) in [(-10, Some(RejectReason::OutdatedBindingInformation)), (100, None)] {
+            let (mut bench, address, _) = leased_alone(role, 0);
+            bench.run(Seconds(2));
+            let now = bench.now().wall.get();
+            let told =
+                update(Status::Active, address, 99, now - 200, now.saturating_add_signed(seconds_left));
+            let given = answer(&mut bench, told);
+            let expected = match role {
+                Role::Primary => expected.or(Some(RejectReason::FatalConflict)),
+                Role::Secondary => expected,
+            };
+            assert_eq!(given, expected, "at the {role}, {seconds_left} s before its end");
+        }
+    }
+}
+
+#[test]
+fn the_first_word_is_the_state_also_when_a_request_follows_at_once() {
+    for role in ROLES {
+        let (mut bench, _) = in_state(role, Manners::Isc, State::CommunicationsInterrupted);
+        bench.force("Recover");
+        bench.connect(State::Normal, true);
+        let first = bench
+            .heard
+            .iter()
+            .find(|frame| matches!(frame.message, Message::State(_) | Message::UpdReq | Message::UpdReqAll));
+        assert!(
+            matches!(first.map(|frame| &frame.message), Some(Message::State(_))),
+            "{role}: {:?}",
+            bench.heard
+        );
+    }
+}
+
+/// A dhcpd primary leases the address to its next client by the potential that was acknowledged for the last one.
+#[test]
+fn in_partner_down_a_dhcpds_address_waits_for_the_potential_of_its_last_lease() {
+    let (mut bench, _) = in_state(Role::Secondary, Manners::Isc, State::Normal);
+    let address = Ipv4Addr::new(10, 0, 0, 100);
+    let now = bench.now().wall.get();
+    let told = BindingUpdate {
+        potential_expiry: Some(now + 500),
+        ..update(Status::Expired, address, 3, now - 60, now - 1)
+    };
+    assert_eq!(answer(&mut bench, told), None);
+    bench.hang_up();
+    bench.run(Seconds(2));
+    bench.force("PartnerDown");
+    assert_eq!(bench.state(), State::PartnerDown);
+    let is_given = |bench: &mut Bench, clients: std::ops::Range<u8>| {
+        clients.filter_map(|client| bench.lease(client)).any(|(leased, _)| leased == address)
+    };
+    bench.run(Seconds(MCLT + 5));
+    assert!(!is_given(&mut bench, 10..35), "the dhcpd may have leased it for long");
+    bench.run(Seconds(500));
+    assert!(is_given(&mut bench, 35..60), "by now it is over");
+}
