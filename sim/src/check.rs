@@ -99,7 +99,8 @@ impl Checker {
             aftermath,
             apart: u32::try_from(plan.apart.unsigned_abs() / 1000).unwrap_or(0),
             step: if reckless {
-                u32::try_from(plan.clock_bound / 500).unwrap_or(0)
+                u32::try_from((plan.skew.unsigned_abs().max(plan.clock_bound) + plan.clock_bound) / 1000)
+                    .unwrap_or(0)
             } else {
                 u32::from(steps > 0)
             },

@@ -452,7 +452,7 @@ fn seeds_5365815_and_5030874_a_dhcpd_tells_its_news_before_ends_are_told_in_reco
 }
 
 /// A dhcpd leased its address to the next client by the potential that we had acknowledged for the last one, and died or lost
-/// its file before it told of that (`merge::left_to_a_dhcpd`).
+/// its file before it told of that (`merge::promised_to_anybody`).
 #[test]
 fn seeds_5077151_6480702_and_8000375_what_a_dhcpd_was_promised_for_a_client_it_uses_for_the_next() {
     holds_in_any_weather(5_077_151);
@@ -460,7 +460,7 @@ fn seeds_5077151_6480702_and_8000375_what_a_dhcpd_was_promised_for_a_client_it_u
     holds_in_any_weather(8_000_375);
 }
 
-/// UPDREQ was said before the first STATE of a connection. A dhcpd answered, and heard of Recover only then (`Server::announce_first`).
+/// UPDREQ was said before the first STATE of a connection. A dhcpd answered, and heard of Recover only then (`Server::say_state_before_anything`).
 #[test]
 fn seed_6185344_the_first_word_of_a_connection_is_the_state() {
     holds_in_any_weather(6_185_344);

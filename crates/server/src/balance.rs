@@ -199,12 +199,14 @@ impl Server {
     }
 
     fn give(&mut self, now: Now, pool: &Pool, count: u32) -> u32 {
-        let chosen = pool::to_give(&self.candidates(pool, own_free(self.role)), boundary(pool), count);
+        let candidates = self.candidates(now, pool, own_free(self.role));
+        let chosen = pool::to_give(&candidates, boundary(pool), count);
         self.move_each(&chosen, |server, lease| binding::give(lease, &server.here(now)).ok())
     }
 
     fn reclaim(&mut self, now: Now, pool: &Pool, count: u32) -> u32 {
-        let chosen = pool::to_take_back(&self.candidates(pool, Status::Backup), boundary(pool), count);
+        let candidates = self.candidates(now, pool, Status::Backup);
+        let chosen = pool::to_take_back(&candidates, boundary(pool), count);
         self.move_each(&chosen, |server, lease| binding::reclaim(lease, &server.here(now)).ok())
     }
 
@@ -218,8 +220,9 @@ impl Server {
         moved
     }
 
-    /// Free addresses of a status that may change hands: agreed, not reserved, not offered to a client.
-    fn candidates(&self, pool: &Pool, status: Status) -> Vec<Candidate> {
+    /// Free addresses of a status that may change hands: agreed, not reserved, not offered to a client, not promised by a
+    /// dhcpd.
+    fn candidates(&self, now: Now, pool: &Pool, status: Status) -> Vec<Candidate> {
         let hba = Hba(self.links.hba.unwrap_or_else(|| self.configured_hba()));
         let receiver = if status == Status::Free { Role::Secondary } else { Role::Primary };
         let prefers = |lease: &Lease| {
@@ -233,6 +236,7 @@ impl Server {
             .filter_map(|address| self.table.get(address))
             .filter(|lease| lease.sync == Sync::Agreed && !self.is_reserved(lease.address))
             .filter(|lease| !self.offers.is_offered(lease.address))
+            .filter(|lease| lease.received_potential_max <= now.wall)
             .map(|lease| Candidate { address: lease.address, preferred: prefers(lease) })
             .collect()
     }

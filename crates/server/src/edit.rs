@@ -133,7 +133,7 @@ pub fn edit_state(
         table.put(Lease::decode(&entry.body).map_err(|source| EditError::Lease { number, source })?);
     }
     let mut journal = Journal::new(loaded.lsn, documents);
-    let epoch = loaded.epoch + 1;
+    let epoch = loaded.epoch.saturating_add(1);
     record.partner_down_after = Some(record.stamp);
     record.stamp = StateStamp { epoch, transition: 1 };
     record.state = State::PartnerDown;

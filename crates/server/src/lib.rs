@@ -373,14 +373,10 @@ impl Server {
     /// Carries out what the endpoint decided, in the order log, then effect.
     fn settle(&mut self, now: Now) {
         while let Some(action) = self.endpoint.poll_action() {
-            if self.endpoint.take_record_change() {
-                self.journal.document(Document::Endpoint, self.endpoint.record());
-            }
+            self.log_record_change();
             self.carry_out(now, action);
         }
-        if self.endpoint.take_record_change() {
-            self.journal.document(Document::Endpoint, self.endpoint.record());
-        }
+        self.log_record_change();
         if self.confirmed_since.is_none() && self.endpoint.is_store_confirmed() {
             self.confirmed_since = Some(self.journal.last());
         }
@@ -390,6 +386,12 @@ impl Server {
         }
         if self.waiting_since.is_none() && self.journal.is_waiting() {
             self.waiting_since = Some(now.mono);
+        }
+    }
+
+    fn log_record_change(&mut self) {
+        if self.endpoint.take_record_change() {
+            self.journal.document(Document::Endpoint, self.endpoint.record());
         }
     }
 

@@ -61,11 +61,11 @@ struct Registered {
     conn: ConnId,
     /// The partner's first STATE must come before this; then ours may follow.
     first_state_by: Option<Mono>,
-    /// Our first STATE was sent.
+    /// Our state may be said.
     announced: bool,
-    /// A state was said.
+    /// It was.
     state_said: bool,
-    /// PotentialConflict was said, and is not heard yet: a dhcpd enters it when it reads that.
+    /// The last that was said is PotentialConflict: a dhcpd enters it when it reads that, and may not have said so yet.
     conflict_said: bool,
     /// Our store and what we know of the partner's was named on this connection.
     told_progress: bool,
@@ -370,13 +370,13 @@ impl Server {
         let Some(session) = self.links.sessions.get_mut(&conn) else { return };
         let mut said = state;
         if !session.speaks_own() {
-            let peer = match heard.unwrap_or(State::Unknown) {
-                State::PartnerDown | State::CommunicationsInterrupted if conflict_said => {
-                    State::PotentialConflict
+            let announce = match guard::to_isc(heard.unwrap_or(State::Unknown), state, startup) {
+                Announce::Permitted if conflict_said && heard.is_some_and(enters_conflict) => {
+                    guard::to_isc(State::PotentialConflict, state, startup)
                 }
-                heard => heard,
+                announce => announce,
             };
-            match guard::to_isc(peer, state, startup) {
+            match announce {
                 Announce::Permitted => {}
                 Announce::SayInstead(instead) => {
                     sometimes!(Rule::IscSaysInstead);
@@ -572,6 +572,14 @@ impl Server {
     pub(crate) fn is_stalled_at(&self, time: Mono) -> bool {
         self.waiting_since.is_some_and(|since| time.millis_since(since) >= crate::STALL_MILLIS)
     }
+}
+
+/// Whether a dhcpd that was last heard in that state is in PotentialConflict once it reads of ours.
+fn enters_conflict(heard: State) -> bool {
+    matches!(
+        heard,
+        State::PartnerDown | State::CommunicationsInterrupted | State::Recover | State::ResolutionInterrupted
+    )
 }
 
 /// Which side refused the other, if the connection ended for that.

@@ -62,7 +62,7 @@ impl Server {
         }
     }
 
-    /// Asks a dhcpd for its news if ends of leases wait for them and Normal waits for those.
+    /// Asks a dhcpd for its news in RecoverDone if ends of leases wait for that: Normal waits until they are told.
     pub(crate) fn ask_before_ends(&mut self, now: Now) {
         let recovered = self.endpoint.record().state == State::RecoverDone;
         if recovered && self.exchange.request.is_none() && self.ends_wait() && self.has_ends_to_tell(now) {

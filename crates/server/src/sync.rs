@@ -31,8 +31,8 @@ pub(crate) struct Exchange {
     pub(crate) request: Option<Request>,
     /// The partner asked for everything and was not told all of it yet: a later UPDREQ asks for that, too.
     owes_everything: bool,
-    /// The partner, a dhcpd, had no lease file when it was met, and was not told everything since: in a conflict it forgets
-    /// to ask for that (decision 028).
+    /// The partner, a dhcpd, was met in Recover, perhaps without its file, and was not told everything since: in a conflict it
+    /// forgets to ask for that (decision 028).
     isc_lost_all: bool,
     /// What must be acknowledged before PartnerDown may end.
     pub(crate) barrier: Option<Barrier>,
@@ -331,7 +331,8 @@ impl Server {
         // Each time: between two requests the partner may have lost its memory again.
         sometimes!(Rule::IscRemembers, all && remembers);
         if all && !remembers && (self.endpoint.record().integrated || partner_knew()) {
-            self.exchange.amnesia = true;
+            // Normal ends it, and has begun for one that asks later.
+            self.exchange.amnesia |= self.endpoint.record().state != State::Normal;
             self.hold_for_amnesia(now);
         }
         let todo: BTreeSet<Ipv4Addr> = self
@@ -550,12 +551,12 @@ impl Server {
         let fetches =
             matches!(record.state, State::Recover | State::PotentialConflict | State::ResolutionInterrupted);
         // Who was sent into PartnerDown without its data has leased since.
-        let is_newer = known.is_some_and(|lease| {
+        let leased_since_loss = known.is_some_and(|lease| {
             let since = record.failed_at.is_some_and(|lost_at| lease.cltt > Some(lost_at));
             lease.status == Status::Active && !lease.cltt_from_partner && since
         });
-        sometimes!(Rule::LeasedSinceLoss, fetches && record.data_lost && is_newer);
-        let lost_data = fetches && record.data_lost && !is_newer;
+        sometimes!(Rule::LeasedSinceLoss, fetches && record.data_lost && leased_since_loss);
+        let lost_data = fetches && record.data_lost && !leased_since_loss;
         let ahead = i32::try_from(self.links.partner_ahead()).unwrap_or(0);
         let judge = Judge {
             now: now.wall,
@@ -658,6 +659,7 @@ impl Server {
         self.exchange.owes_everything = false;
         self.exchange.isc_lost_all = false;
         self.endpoint.told_everything();
+        self.log_record_change();
         let after = self.journal.last();
         if let Some(session) = self.links.session() {
             session.reply(answering.xid, Message::UpdDone, after, now);

@@ -117,8 +117,8 @@ fn leased_alone_since(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> boo
     ctx.dialect == Dialect::Own && ctx.after_partner_down && other && later
 }
 
-/// A dhcpd that is primary and alone gives an address away at once, with no hold for amnesia, when its partner agrees
-/// that the lease is over. One that lost its leases can't: it is asked again on Normal, after the wait of the MCLT.
+/// A dhcpd primary gives an address away as soon as its partner agrees that the lease is over. While we fetch what we lost, we
+/// may have leased it since; the dhcpd tells the end again on Normal, after our wait of the MCLT (decision 028).
 fn may_have_leased_since(ctx: &Judge<'_>) -> bool {
     (ctx.dialect, ctx.role) == (Dialect::Isc, Role::Secondary) && ctx.lost_data
 }

@@ -19,7 +19,7 @@ pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease 
         Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
             lease.hold_until.max(pd_bound(lease, partner_down_at, mclt))
         }
-        Status::Free | Status::Backup if may_be_leased_by_isc(lease) => {
+        Status::Free | Status::Backup if is_promised_to_anybody(lease, partner_down_at) => {
             lease.hold_until.max(pd_bound(lease, partner_down_at, mclt))
         }
         Status::Free | Status::Backup => lease.hold_until,
@@ -72,7 +72,7 @@ pub fn amnesia_hold(lease: &Lease, lost_at: UnixTime, mclt: Seconds) -> Lease {
         }
         // Freed in PartnerDown without the partner's word, who may have renewed it if it knew of it.
         Status::Free | Status::Backup if is_unparked(lease) => renewed_until,
-        Status::Free | Status::Backup if may_be_leased_by_isc(lease) => renewed_until,
+        Status::Free | Status::Backup if is_promised_to_anybody(lease, lost_at) => renewed_until,
         // The lost server may have leased what was being taken back from it, and will agree to anything now.
         Status::Free | Status::Backup if lease.sync != Sync::Agreed => {
             sometimes!(Rule::AmnesiaHoldsTakenBack);
@@ -104,6 +104,10 @@ pub fn partner_lost_data(lease: &Lease) -> Lease {
 /// for no grant until it is told anew.
 #[must_use]
 pub fn own_data_lost(lease: &Lease) -> Lease {
+    if lease.status.is_available() {
+        // Nobody's: what is left of potentials tells of the partner, or of an end that it must be told.
+        return lease.clone();
+    }
     Lease {
         sent_potential: lease.sent_potential.max(lease.received_potential_max).max(lease.acked_potential),
         acked_potential: UnixTime::ZERO,
@@ -122,7 +126,7 @@ pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
     let status = match lease.status {
         Status::Expired | Status::Released if lease.client.is_some() => Status::Active,
         // Nobody knows who has it, but surely not the client that is remembered.
-        Status::Free | Status::Backup if may_be_leased_by_isc(lease) => Status::Abandoned,
+        Status::Free | Status::Backup if is_promised_to_anybody(lease, now) => Status::Abandoned,
         // Its client may have come back for it at the partner; the end travels with the update.
         Status::Abandoned => Status::Abandoned,
         Status::Expired
@@ -140,15 +144,18 @@ pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
         status,
         client: lease.client.clone().filter(|_| status == Status::Active),
         held_until: lease.held_until.max(lease.hold_until),
+        starts: if lease.status.is_available() { now } else { lease.starts },
         sync: Sync::Due,
         ..lease.clone()
     })
 }
 
-/// Whether a dhcpd, whose address it is, may have leased it by a potential that outlived the last lease.
-pub(super) fn may_be_leased_by_isc(lease: &Lease) -> bool {
-    let told = lease.sent_potential.max(lease.acked_potential) > UnixTime::ZERO;
-    lease.status.is_available() && lease.received_potential_max > UnixTime::ZERO && !told
+/// Whether a dhcpd, whose free address it is, may have leased it to anybody by a potential that reaches beyond `since`
+/// (decision 028). One that does not allows the MCLT, like any other address of the partner's.
+pub(super) fn is_promised_to_anybody(lease: &Lease, since: UnixTime) -> bool {
+    let was_told = lease.sent_potential.max(lease.acked_potential) > UnixTime::ZERO;
+    let free = lease.status.is_available() && !lease.flags.reserved && !was_told;
+    free && lease.received_potential_max > since
 }
 
 /// Whether nothing but a hold keeps a lease Active: by what both servers remember it is over, so the one that lost its

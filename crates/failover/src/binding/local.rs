@@ -6,7 +6,7 @@ use api::time::{Seconds, UnixTime};
 use leases::lease::{Client, Lease, Status, Sync};
 use marks::{Rule, sometimes};
 
-use super::hold::{is_revived, may_be_leased_by_isc};
+use super::hold::{is_promised_to_anybody, is_revived};
 use super::is_of;
 use crate::times::{self, Mode, PartnerDown, Reuse, Who, is_own, reusable_from};
 
@@ -135,8 +135,9 @@ pub fn may_lease(lease: &Lease, client: &Client, ctx: &Serving) -> Result<(), De
             Service::Everybody,
             Status::Free | Status::Backup | Status::Expired | Status::Released | Status::Reset,
         ) => {
-            let is_last = same && !may_be_freed(lease, here) && !may_be_leased_by_isc(lease);
-            let who = if is_last { Who::SameClient } else { Who::OtherClient };
+            let anybodys = is_promised_to_anybody(lease, UnixTime::ZERO) && here.now <= lease.hold_until;
+            let may_return = same && !may_be_freed(lease, here) && !anybodys;
+            let who = if may_return { Who::SameClient } else { Who::OtherClient };
             sometimes!(Rule::DeniedMayBeFreed, same && who == Who::OtherClient);
             match &ctx.down {
                 Some(down) => in_partner_down(lease, who, down, here.now),

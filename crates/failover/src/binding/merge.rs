@@ -196,19 +196,22 @@ fn ended(mine: &Lease, incoming: &Incoming, status: Status, ctx: &Judge<'_>) -> 
         relay_info: mine.relay_info.clone(),
         // A hold outlives the binding: the server that lost its data agrees to anything.
         hold_until: mine.hold_until,
-        received_potential_max: left_to_a_dhcpd(incoming, ctx),
+        received_potential_max: promised_to_anybody(mine, incoming, ctx),
         ..Lease::new(mine.address)
     }
 }
 
-/// Until when a dhcpd may lease its address to the next client before it tells of that: it counts with the potential that
-/// we acknowledge now, whichever client that was for.
-fn left_to_a_dhcpd(incoming: &Incoming, ctx: &Judge<'_>) -> UnixTime {
+/// Until when a dhcpd counts its free address as promised, for whichever client that was (decision 028). It forgets a
+/// longer promise only when it reads our answer.
+fn promised_to_anybody(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> UnixTime {
     let owner = if incoming.status == Status::Backup { Role::Secondary } else { Role::Primary };
-    let leases = ctx.dialect == Dialect::Isc && owner != ctx.role;
-    let until = incoming.potential_expiry.filter(|_| leases).unwrap_or_default();
-    sometimes!(Rule::IscPotentialStays, until > ctx.now);
-    until
+    if ctx.dialect == Dialect::Own || owner == ctx.role {
+        return UnixTime::ZERO;
+    }
+    let told = incoming.potential_expiry.filter(|until| !until.is_infinite()).unwrap_or_default();
+    let before = if mine.status.is_available() { mine.received_potential_max } else { UnixTime::ZERO };
+    sometimes!(Rule::IscPotentialStays, told > ctx.now);
+    told.max(before)
 }
 
 /// A reserved address that is free is each server's own, as it has one client only (§6.6).

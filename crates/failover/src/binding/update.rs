@@ -41,6 +41,10 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
     let client = lease.client.as_ref().filter(|_| status != Status::Abandoned);
     let (lease_expiry, potential_expiry) = match status {
         Status::Active if lease.flags.bootp => (UnixTime::INFINITE, UnixTime::ZERO),
+        // A dhcpd primary grants its next lease of the address by what it is told here (decision 028).
+        Status::Expired if (side.dialect, side.role) == (Dialect::Isc, Role::Secondary) => {
+            (lease.held_until, lease.held_until)
+        }
         // The high-water marks, so that the partner's copies never fall either (§5).
         Status::Active | Status::Expired => (lease.held_until, lease.sent_potential),
         Status::Released | Status::Abandoned | Status::Reset => (lease.held_until, lease.starts),

@@ -153,7 +153,7 @@ impl Endpoint {
             self.record_changed = true;
         }
         if self.record.link_edges.is_multiple_of(2) {
-            self.record.link_edges += 1;
+            self.record.link_edges = self.record.link_edges.wrapping_add(1);
             self.record_changed = true;
         }
     }
@@ -239,7 +239,7 @@ impl Endpoint {
     /// The registered connection is gone.
     pub fn link_lost(&mut self, ctx: Context) {
         if !self.record.link_edges.is_multiple_of(2) {
-            self.record.link_edges += 1;
+            self.record.link_edges = self.record.link_edges.wrapping_add(1);
             self.record_changed = true;
         }
         if self.heard.take().is_none() && !std::mem::take(&mut self.renews_unheard) {
@@ -592,7 +592,7 @@ impl Endpoint {
         let before = self.record.stamp;
         self.record.state = to;
         self.record.since = ctx.now.wall.max(self.record.since);
-        self.record.stamp.transition += 1;
+        self.record.stamp.transition = self.record.stamp.transition.saturating_add(1);
         if to != State::PartnerDown {
             self.record.partner_down_after = None;
             self.record.partner_down_cause = None;

@@ -42,11 +42,11 @@ impl Endpoint {
         let now = ctx.now.wall;
         let lost = stored.is_none();
         let mut record = stored.unwrap_or_else(|| Record::empty(role, now));
-        record.stamp = StateStamp { epoch: loaded.epoch + 1, transition: 0 };
+        record.stamp = StateStamp { epoch: loaded.epoch.saturating_add(1), transition: 0 };
         record.unconfirmed = Some(record.unconfirmed.unwrap_or(loaded).min(loaded));
         record.unseen = Some(record.unseen.unwrap_or(loaded).min(loaded));
         if !record.link_edges.is_multiple_of(2) {
-            record.link_edges += 1;
+            record.link_edges = record.link_edges.wrapping_add(1);
         }
         let wait = if lost || now.since(last_operational) >= ctx.mclt { STARTUP_LONG } else { STARTUP_SHORT };
         sometimes!(if wait == STARTUP_LONG { Rule::StartIsLong } else { Rule::StartIsShort });
@@ -144,7 +144,7 @@ impl Endpoint {
     }
 
     fn fall_back(&mut self, who: &str, held: StoreStamp, known: StoreStamp, ctx: Context) {
-        let epoch = known.epoch + 1;
+        let epoch = known.epoch.saturating_add(1);
         if epoch > self.record.stamp.epoch {
             self.record.stamp = StateStamp { epoch, transition: 0 };
         }

@@ -188,7 +188,8 @@ pub struct Lease {
     pub acked_potential: UnixTime,
     /// The potential expiry last received from the partner: what a grant may count on.
     pub received_potential: UnixTime,
-    /// The largest potential expiry received for this client: what a wait must count with.
+    /// The largest potential expiry received for this client: what a wait must count with. Of a free address of a dhcpd's:
+    /// until when that counts it as promised, to whomever (decision 028).
     pub received_potential_max: UnixTime,
     /// Last contact of the client with this server, or with the partner if that said so.
     pub cltt: Option<UnixTime>,
