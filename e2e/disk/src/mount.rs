@@ -51,9 +51,13 @@ impl Mount {
     ///
     /// If one has, and the volume stays.
     pub fn unmount(mut self) -> io::Result<Volume> {
-        rustix::mount::unmount(&self.at, rustix::mount::UnmountFlags::empty())?;
-        if let Some(session) = self.session.take() {
-            session.join()?;
+        let told = |what: &str, error: io::Error| io::Error::new(error.kind(), format!("{what}: {error}"));
+        rustix::mount::unmount(&self.at, rustix::mount::UnmountFlags::empty())
+            .map_err(|error| told("unmounting", error.into()))?;
+        match self.session.take().map_or(Ok(()), BackgroundSession::join) {
+            // However the kernel calls it, the connection is over, and nothing was open.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            ended => ended.map_err(|error| told("waiting for the end of what served it", error))?,
         }
         Ok(self.volume().clone())
     }

@@ -2,15 +2,15 @@
 
 use api::identity::Role;
 use api::time::{Seconds, UnixTime};
-use leases::lease::{Lease, Status, Sync};
+use leases::lease::{Flags, Lease, Status, Sync};
 use proptest::prelude::*;
 
 use super::{
     ADDRESS, DIALECTS, M, ROLES, accepted, agreed, client, ctx, due, mine, number, of_client, seen, t, update,
 };
 use crate::binding::{
-    Dialect, Judge, QUARANTINE, amnesia_hold, end_quarantine, judge, own_data_lost, prolong_quarantine,
-    tell_hold, tells_hold, update_for,
+    Dialect, Judge, QUARANTINE, amnesia_hold, end_quarantine, freeze, judge, own_data_lost,
+    prolong_quarantine, revive_for_amnesia, tell_hold, tells_hold, update_for,
 };
 use crate::wire::BindingUpdate;
 
@@ -272,6 +272,38 @@ fn with_lost_data_any_active_replaces_ours() {
             assert_eq!(lease.client, Some(client(2)), "{status}");
         }
     }
+}
+
+#[test]
+fn what_a_dhcpd_was_promised_for_one_client_holds_its_free_address_while_it_lies_ahead() {
+    let ends = |role, dialect, told| {
+        let update = BindingUpdate { potential_expiry: Some(9000), ..seen(100, update(told)) };
+        let mine = Lease { held_until: t(400), ..mine(Status::Active) };
+        accepted(judge(&mine, &update, &ctx(role, dialect)))
+    };
+    for (role, dialect, told) in [
+        (Role::Primary, Dialect::Isc, Status::Expired),
+        (Role::Secondary, Dialect::Own, Status::Expired),
+        (Role::Secondary, Dialect::Isc, Status::Backup),
+    ] {
+        let ours = ends(role, dialect, told);
+        assert_eq!(ours.received_potential_max, UnixTime::ZERO, "{told} at the {role}");
+    }
+    let theirs = ends(Role::Secondary, Dialect::Isc, Status::Expired);
+    assert_eq!((theirs.status, theirs.received_potential_max), (Status::Free, t(9000)));
+    assert_eq!(freeze(&theirs, t(8999), M).hold_until, t(9000) + M);
+    assert_eq!(freeze(&theirs, t(9000), M).hold_until, UnixTime::ZERO, "the MCLT is waited for anyway");
+
+    let held = amnesia_hold(&theirs, t(8000), M);
+    let nobodys = revive_for_amnesia(&held, t(8000)).expect("the dhcpd may have leased it");
+    assert_eq!((nobodys.status, nobodys.client.as_ref(), nobodys.sync), (Status::Abandoned, None, Sync::Due));
+    assert_eq!(revive_for_amnesia(&held, t(9000)), None, "no longer than the MCLT, which it waits itself");
+    let reserved = Lease { flags: Flags { reserved: true, ..Flags::default() }, ..theirs.clone() };
+    assert_eq!(freeze(&reserved, t(8000), M).hold_until, UnixTime::ZERO, "nobody else can have it");
+
+    let again = seen(100, BindingUpdate { potential_expiry: Some(400), ..update(Status::Free) });
+    let told_again = accepted(judge(&theirs, &again, &ctx(Role::Secondary, Dialect::Isc)));
+    assert_eq!(told_again.received_potential_max, t(9000), "until the dhcpd reads our answer");
 }
 
 #[test]

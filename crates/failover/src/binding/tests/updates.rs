@@ -87,6 +87,19 @@ fn a_reclaim_from_an_isc_secondary_is_dated_ahead() {
 }
 
 #[test]
+fn an_end_that_a_dhcpd_primary_is_told_promises_nothing_to_its_next_client() {
+    let over = Lease { sent_potential: t(9000), ..due(mine(Status::Expired)) };
+    for (role, dialect, expected) in [
+        (Role::Secondary, Dialect::Isc, 500),
+        (Role::Primary, Dialect::Isc, 9000),
+        (Role::Secondary, Dialect::Own, 9000),
+    ] {
+        let sent = update_for(&over, &side(role, dialect));
+        assert_eq!((sent.status, sent.potential_expiry), (Some(Status::Expired), Some(expected)), "{role}");
+    }
+}
+
+#[test]
 fn an_isc_primary_in_normal_is_not_told_of_expiries() {
     let now = side(Role::Secondary, Dialect::Isc).now;
     let expired = Lease { starts: now - Seconds(59), ..due(mine(Status::Expired)) };
