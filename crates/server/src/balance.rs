@@ -236,7 +236,7 @@ impl Server {
             .filter_map(|address| self.table.get(address))
             .filter(|lease| lease.sync == Sync::Agreed && !self.is_reserved(lease.address))
             .filter(|lease| !self.offers.is_offered(lease.address))
-            .filter(|lease| lease.received_potential_max <= now.wall)
+            .filter(|lease| !binding::is_promised_to_anybody(lease, now.wall))
             .map(|lease| Candidate { address: lease.address, preferred: prefers(lease) })
             .collect()
     }

@@ -63,10 +63,8 @@ struct Registered {
     first_state_by: Option<Mono>,
     /// Our state may be said.
     announced: bool,
-    /// It was.
-    state_said: bool,
-    /// The last that was said is PotentialConflict: a dhcpd enters it when it reads that, and may not have said so yet.
-    conflict_said: bool,
+    /// The last that was said.
+    said: Option<State>,
     /// Our store and what we know of the partner's was named on this connection.
     told_progress: bool,
     /// Number of the newest change of our ledger that the partner was told.
@@ -160,7 +158,8 @@ impl Links {
         for (conn, session) in sessions {
             let registered = registered.as_ref().filter(|registered| registered.conn == *conn);
             let registered = registered.map(|it| {
-                (it.first_state_by, it.announced, it.state_said, it.conflict_said, it.told_progress)
+                let in_conflict = it.said == Some(State::PotentialConflict);
+                (it.first_state_by, it.announced, it.said.is_some(), in_conflict, it.told_progress)
             });
             write!(out, "{registered:?} ")?;
             session.picture(out)?;
@@ -364,14 +363,17 @@ impl Server {
             // The first word of a connection says the state of that moment.
             return;
         }
-        let (conn, conflict_said) = (registered.conn, registered.conflict_said);
+        let (conn, last_said) = (registered.conn, registered.said);
         let own = self.links.partner_is_own() == Some(true);
         let extensions = if own { self.news(conn) } else { Vec::new() };
         let Some(session) = self.links.sessions.get_mut(&conn) else { return };
         let mut said = state;
         if !session.speaks_own() {
             let announce = match guard::to_isc(heard.unwrap_or(State::Unknown), state, startup) {
-                Announce::Permitted if conflict_said && heard.is_some_and(enters_conflict) => {
+                // It enters the conflict when it reads of ours, and may not have said so yet.
+                Announce::Permitted
+                    if last_said == Some(State::PotentialConflict) && heard.is_some_and(enters_conflict) =>
+                {
                     guard::to_isc(State::PotentialConflict, state, startup)
                 }
                 announce => announce,
@@ -402,8 +404,7 @@ impl Server {
         session.send(Message::State(message), after, now);
         self.counters.add("failover_messages_sent", "STATE", 1);
         if let Some(registered) = &mut self.links.registered {
-            registered.state_said = true;
-            registered.conflict_said = said == State::PotentialConflict;
+            registered.said = Some(said);
         }
     }
 
@@ -448,8 +449,7 @@ impl Server {
             conn,
             first_state_by: hold.then(|| now.mono.plus_millis(FIRST_STATE_MILLIS)),
             announced: false,
-            state_said: false,
-            conflict_said: false,
+            said: None,
             told_progress: false,
             told_requests: 0,
         });
@@ -474,7 +474,7 @@ impl Server {
     /// Nothing else is said on a connection before the own state: a partner must know who asks.
     pub(crate) fn say_state_before_anything(&mut self, now: Now) {
         let Some(registered) = &self.links.registered else { return };
-        if registered.announced && !registered.state_said {
+        if registered.announced && registered.said.is_none() {
             self.announce_present(now);
         } else if !registered.announced && self.endpoint.heard().is_some() {
             self.say_first_state(now);

@@ -55,7 +55,8 @@ impl Mount {
         rustix::mount::unmount(&self.at, rustix::mount::UnmountFlags::empty())
             .map_err(|error| told("unmounting", error.into()))?;
         match self.session.take().map_or(Ok(()), BackgroundSession::join) {
-            // However the kernel calls it, the connection is over, and nothing was open.
+            // What the kernel says instead of ENODEV to who was just taking a request, such as one to forget a file
+            // (`fuse_dev_do_read`).
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             ended => ended.map_err(|error| told("waiting for the end of what served it", error))?,
         }

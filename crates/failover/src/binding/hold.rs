@@ -16,13 +16,14 @@ use crate::wire::BindingUpdate;
 #[must_use]
 pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease {
     let hold_until = match lease.status {
-        Status::Active | Status::Expired | Status::Released | Status::Abandoned | Status::Reset => {
-            lease.hold_until.max(pd_bound(lease, partner_down_at, mclt))
-        }
-        Status::Free | Status::Backup if is_promised_to_anybody(lease, partner_down_at) => {
-            lease.hold_until.max(pd_bound(lease, partner_down_at, mclt))
-        }
-        Status::Free | Status::Backup => lease.hold_until,
+        Status::Free | Status::Backup if !is_promised_to_anybody(lease, partner_down_at) => lease.hold_until,
+        Status::Free
+        | Status::Backup
+        | Status::Active
+        | Status::Expired
+        | Status::Released
+        | Status::Abandoned
+        | Status::Reset => lease.hold_until.max(pd_bound(lease, partner_down_at, mclt)),
     };
     Lease { hold_until, first_in_partner_down: false, ..lease.clone() }
 }
@@ -152,7 +153,8 @@ pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
 
 /// Whether a dhcpd, whose free address it is, may have leased it to anybody by a potential that reaches beyond `since`
 /// (decision 028). One that does not allows the MCLT, like any other address of the partner's.
-pub(super) fn is_promised_to_anybody(lease: &Lease, since: UnixTime) -> bool {
+#[must_use]
+pub fn is_promised_to_anybody(lease: &Lease, since: UnixTime) -> bool {
     let was_told = lease.sent_potential.max(lease.acked_potential) > UnixTime::ZERO;
     let free = lease.status.is_available() && !lease.flags.reserved && !was_told;
     free && lease.received_potential_max > since

@@ -326,8 +326,8 @@ pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
 pub fn reclaim(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     match (here.state, here.role, lease.status, lease.sync) {
         (State::Normal, Role::Primary, Status::Backup, Sync::Agreed) if !lease.flags.reserved => {
-            // A dhcpd may have leased it for as long as that, and lost its data since.
-            if here.now < lease.received_potential_max {
+            // The dhcpd may have lost its data since.
+            if is_promised_to_anybody(lease, here.now) {
                 return Err(Denied::TooEarly);
             }
             let taken = Lease { received_potential_max: UnixTime::ZERO, ..lease.clone() };

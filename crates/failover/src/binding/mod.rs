@@ -25,8 +25,8 @@ use crate::wire::{BindingUpdate, RejectReason};
 
 pub use duel::winner;
 pub use hold::{
-    QUARANTINE, amnesia_hold, end_quarantine, freeze, leased_although_abandoned, own_data_lost,
-    partner_lost_data, prolong_quarantine, revive_for_amnesia, thaw,
+    QUARANTINE, amnesia_hold, end_quarantine, freeze, is_promised_to_anybody, leased_although_abandoned,
+    own_data_lost, partner_lost_data, prolong_quarantine, revive_for_amnesia, thaw,
 };
 pub use judge::{UNDER_WAY, judge};
 pub use local::{

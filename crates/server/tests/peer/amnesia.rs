@@ -5,28 +5,18 @@ use std::net::Ipv4Addr;
 use api::identity::{Role, State};
 use api::time::Seconds;
 use failover::wire::{BindingUpdate, Message};
-use leases::lease::{Flags, HardwareAddress, Status};
+use leases::lease::Status;
 
 use crate::bench::{Bench, MCLT, Manners};
 use crate::grid::in_state;
+use crate::holes;
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 105);
 const LENGTH: u32 = 300;
 
 fn update(status: Status, ends: u32) -> Message {
-    Message::BndUpd(vec![BindingUpdate {
-        address: Some(ADDRESS),
-        status: Some(status),
-        client_id: None,
-        hardware: Some(HardwareAddress { kind: 1, octets: vec![2, 0, 0, 0, 0, 1] }),
-        lease_expiry: Some(ends),
-        potential_expiry: Some(ends + LENGTH / 2),
-        starts: Some(ends - LENGTH),
-        cltt: Some(ends - LENGTH),
-        flags: Flags::default(),
-        request_options: None,
-        reply_options: None,
-    }])
+    let update = holes::update(status, ADDRESS, 1, ends - LENGTH, ends);
+    Message::BndUpd(vec![BindingUpdate { potential_expiry: Some(ends + LENGTH / 2), ..update }])
 }
 
 /// A secondary that was alone while its partner, which then comes back, says `first` and recovers; a lease from before

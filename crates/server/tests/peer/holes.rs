@@ -12,7 +12,14 @@ use crate::grid::in_state;
 
 const ROLES: [Role; 2] = [Role::Primary, Role::Secondary];
 
-fn update(status: Status, address: Ipv4Addr, client: u8, contact: u32, ends: u32) -> BindingUpdate {
+/// Of a client, a lease that began with its last contact.
+pub(crate) fn update(
+    status: Status,
+    address: Ipv4Addr,
+    client: u8,
+    contact: u32,
+    ends: u32,
+) -> BindingUpdate {
     BindingUpdate {
         address: Some(address),
         status: Some(status),

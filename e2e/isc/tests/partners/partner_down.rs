@@ -1,5 +1,6 @@
 //! One of the servers, or both, in PartnerDown.
 
+use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -56,7 +57,7 @@ pub(crate) fn a_dhcpd_dies_with_leases_that_it_never_told(role: Role) {
     pair.until_equal(SYNC);
     pair.lab.cut_link(true);
     pair.until_isc("communications-interrupted", 30);
-    let mut second = Crowd::behind(&mut pair.lab, "relay2", std::net::Ipv4Addr::new(10, 50, 0, 8));
+    let mut second = Crowd::behind(&mut pair.lab, "relay2", Ipv4Addr::new(10, 50, 0, 8));
     let got = second.take(&pair.lab, 500, 25, &[theirs]).unwrap_or_else(|why| panic!("{why}"));
     let longest = second.leases.values().map(|taken| taken.seconds).max().unwrap_or_default();
     pair.say(&format!(
@@ -70,7 +71,7 @@ pub(crate) fn a_dhcpd_dies_with_leases_that_it_never_told(role: Role) {
     pair.ours.force("PartnerDown", &[]).unwrap_or_else(|why| panic!("{why}"));
     pair.until_ours("PartnerDown", 5);
     sleep(MCLT);
-    let mut third = Crowd::behind(&mut pair.lab, "relay3", std::net::Ipv4Addr::new(10, 50, 0, 7));
+    let mut third = Crowd::behind(&mut pair.lab, "relay3", Ipv4Addr::new(10, 50, 0, 7));
     let ours = pair.our_address();
     let more = third.take(&pair.lab, 1000, 30, &[ours]).unwrap_or_else(|why| panic!("{why}"));
     pair.say(&format!("{more} new clients have addresses of ours, after the MCLT"));
