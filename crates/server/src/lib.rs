@@ -8,6 +8,7 @@
 
 mod addresses;
 mod balance;
+mod barrier;
 mod command;
 mod counters;
 mod edit;
@@ -15,6 +16,7 @@ mod force;
 mod gate;
 mod interface;
 mod journal;
+mod judge;
 mod ledger;
 mod link;
 mod offers;

@@ -12,7 +12,7 @@ use leases::lease::{Lease, Status, Sync};
 use leases::table::Counts;
 
 use crate::Server;
-use crate::sync::Barrier;
+use crate::barrier::Barrier;
 
 /// Port of the link where none is given.
 const LINK_PORT: u16 = 647;

@@ -1,5 +1,4 @@
-//! Bindings to and from the partner: updates, answers, the partner's requests, the exit barrier
-//! (`spec/failover-protocol.md` §3, §5; `spec/failover-behaviour.md` §7.3).
+//! Bindings to the partner: updates, its answers to them, its requests (`spec/failover-protocol.md` §3, §5).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -7,13 +6,13 @@ use std::net::Ipv4Addr;
 
 use api::identity::{Lsn, Role, State};
 use api::time::{Mono, Now, Seconds, UnixTime};
-use failover::binding::{self, Dialect, Judge, Side, Verdict};
-use failover::times;
-use failover::wire::{BindingAck, BindingUpdate, Message, Reject, RejectReason};
+use failover::binding::{self, Dialect, Side};
+use failover::wire::{BindingAck, BindingUpdate, Message, RejectReason};
 use leases::lease::{Lease, Status, Sync};
 use marks::{Rule, sometimes};
 
 use crate::Server;
+use crate::barrier::Barrier;
 use crate::interface::Event;
 use crate::rejected::Rejected;
 use crate::requests::Request;
@@ -22,9 +21,9 @@ use crate::requests::Request;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Exchange {
     /// Updates handed to the socket, by their numbers.
-    in_flight: BTreeMap<u32, InFlight>,
+    pub(crate) in_flight: BTreeMap<u32, InFlight>,
     /// The number of the update in flight for an address; one at a time.
-    by_address: BTreeMap<Ipv4Addr, u32>,
+    pub(crate) by_address: BTreeMap<Ipv4Addr, u32>,
     /// The partner's request for bindings that we are answering.
     answering: Option<Answering>,
     /// Our own request for bindings.
@@ -44,7 +43,7 @@ pub(crate) struct Exchange {
     pub(crate) ask_at: Option<UnixTime>,
     /// Updates of an ISC dhcpd that end a lease in the very second in which it ends, by their numbers: they
     /// are judged in the next one.
-    early: Vec<(u32, BindingUpdate)>,
+    pub(crate) early: Vec<(u32, BindingUpdate)>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
     pub(crate) amnesia: bool,
     /// The partner, a dhcpd, has told all its news since the connection was made.
@@ -54,11 +53,11 @@ pub(crate) struct Exchange {
 }
 
 #[derive(Clone, Debug)]
-struct InFlight {
+pub(crate) struct InFlight {
     address: Ipv4Addr,
-    update: BindingUpdate,
+    pub(crate) update: BindingUpdate,
     /// A duel took it out of the race; its answer only frees the window.
-    void: bool,
+    pub(crate) void: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -70,31 +69,8 @@ struct Answering {
     open: BTreeSet<Ipv4Addr>,
 }
 
-/// The conditions of the exit barrier, fixed when it came up: they only shrink.
-#[derive(Clone, Debug)]
-pub(crate) struct Barrier {
-    /// Clients that were promised more than the partner would wait for.
-    promised: BTreeSet<Ipv4Addr>,
-    /// Updates that were due.
-    due: BTreeSet<Ipv4Addr>,
-}
-
-impl Barrier {
-    /// Leases whose clients were promised too much.
-    pub(crate) fn promised(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.promised.iter().copied()
-    }
-
-    /// How many leases hold it.
-    pub(crate) fn len(&self) -> usize {
-        self.promised.union(&self.due).count()
-    }
-}
-
 /// What the partner rejected is told again after this long: the cause may have been its clock (§9).
 const RETRY_REJECTED: Seconds = Seconds(300);
-/// An ISC dhcpd may end a lease by this much too early; its clock is read a moment before ours.
-const MOMENT: Seconds = Seconds(1);
 /// How many updates that are not durable yet are looked past for one that is.
 const LOOK_PAST: usize = 64;
 
@@ -183,70 +159,6 @@ impl Server {
         self.exchange.by_address.insert(address, xid);
         self.exchange.in_flight.insert(xid, InFlight { address, update, void: false });
         true
-    }
-
-    /// The partner tells of bindings.
-    pub(crate) fn updates(&mut self, now: Now, xid: u32, updates: &[BindingUpdate]) {
-        if let Some(request) = &mut self.exchange.request {
-            request.heard_at = now.mono;
-        }
-        if let [update] = updates {
-            // What it says later of an address is judged after what it said before.
-            self.judge_early(now, |early| early.address == update.address);
-            if self.is_a_moment_early(now, update) {
-                sometimes!(Rule::IscMomentEarly);
-                self.exchange.early.push((xid, update.clone()));
-                return;
-            }
-        }
-        self.judge_updates(now, xid, updates);
-    }
-
-    /// Judges what came a moment too early and does so no more.
-    pub(crate) fn judge_early_updates(&mut self, now: Now) {
-        let updates = self.exchange.early.iter().map(|(_, update)| update);
-        let due: BTreeSet<_> = updates
-            .filter(|update| !self.is_a_moment_early(now, update))
-            .filter_map(|update| update.address)
-            .collect();
-        self.judge_early(now, |update| update.address.is_some_and(|address| due.contains(&address)));
-    }
-
-    fn judge_early(&mut self, now: Now, which: impl Fn(&BindingUpdate) -> bool) {
-        let (due, rest) = std::mem::take(&mut self.exchange.early)
-            .into_iter()
-            .partition(|(_, update): &(u32, BindingUpdate)| which(update));
-        self.exchange.early = rest;
-        for (xid, update) in due {
-            self.judge_updates(now, xid, &[update]);
-        }
-    }
-
-    /// Whether an ISC dhcpd ends a lease that is over in the next second: it counts the second in which a
-    /// lease ends as after it, and time is cut to whole seconds.
-    fn is_a_moment_early(&self, now: Now, update: &BindingUpdate) -> bool {
-        let ends = matches!(update.status, Some(Status::Expired | Status::Free | Status::Backup));
-        let Some(lease) = update.address.and_then(|address| self.table.get(address)) else { return false };
-        let over = lease.held_until.max(lease.hold_until) + self.guard();
-        ends && self.dialect() == Some(Dialect::Isc)
-            && lease.status == Status::Active
-            && !self.exchange.by_address.contains_key(&lease.address)
-            && now.wall <= over
-            && over <= now.wall + MOMENT
-    }
-
-    fn judge_updates(&mut self, now: Now, xid: u32, updates: &[BindingUpdate]) {
-        let mut acks = Vec::with_capacity(updates.len());
-        for update in updates {
-            let address = update.address.unwrap_or(Ipv4Addr::UNSPECIFIED);
-            let reject = self.judge_update(now, address, update);
-            acks.push(BindingAck { address, reject, client_id: None, potential_expiry: None });
-        }
-        let after = self.journal.last();
-        if let Some(session) = self.links.session() {
-            session.reply(xid, Message::BndAck(acks), after, now);
-            self.counters.add("failover_messages_sent", "BNDACK", 1);
-        }
     }
 
     /// The partner answers.
@@ -389,58 +301,6 @@ impl Server {
         }
     }
 
-    /// Looks at the exit barrier, wholly or after a change of one address.
-    pub(crate) fn check_barrier(&mut self, now: Now, changed: Option<Ipv4Addr>) {
-        if !self.endpoint.is_exit_pending() {
-            self.exchange.barrier = None;
-            return;
-        }
-        let mclt = self.max_lead.for_grants();
-        let fresh = self.exchange.barrier.is_none();
-        let table = &self.table;
-        let barrier = self.exchange.barrier.get_or_insert_with(|| Barrier {
-            promised: table
-                .iter()
-                .filter(|lease| times::blocks_exit(lease, now.wall, mclt))
-                .map(|lease| lease.address)
-                .collect(),
-            due: table.iter().filter(|lease| lease.sync == Sync::Due).map(|lease| lease.address).collect(),
-        });
-        let before = barrier.len();
-        if let Some(address) = changed {
-            barrier.due.remove(&address);
-        }
-        let still = |address: &Ipv4Addr| {
-            table.get(*address).is_some_and(|lease| times::blocks_exit(lease, now.wall, mclt))
-        };
-        match changed {
-            Some(address) => {
-                if !still(&address) {
-                    barrier.promised.remove(&address);
-                }
-            }
-            None => {
-                barrier.promised.retain(still);
-                // What the partner said of an address may have settled it without an answer to ours.
-                let due =
-                    |address: &Ipv4Addr| table.get(*address).is_some_and(|lease| lease.sync == Sync::Due);
-                barrier.due.retain(due);
-            }
-        }
-        sometimes!(Rule::BarrierHeldByPromise, !barrier.promised.is_empty());
-        sometimes!(Rule::BarrierHeldByUpdate, !barrier.due.is_empty());
-        sometimes!(Rule::BarrierOpensAtOnce, fresh && barrier.len() == 0);
-        sometimes!(
-            if changed.is_some() { Rule::BarrierShrinksByAnswer } else { Rule::BarrierShrinksByLook },
-            barrier.len() < before
-        );
-        if barrier.promised.is_empty() && barrier.due.is_empty() {
-            self.exchange.barrier = None;
-            let context = self.context(now);
-            self.endpoint.barrier_open(context);
-        }
-    }
-
     /// Both sides of the present connection, as the rules for bindings need them.
     pub(crate) fn side(&self, now: Now) -> Option<Side> {
         Some(Side {
@@ -536,121 +396,6 @@ impl Server {
         pushes
     }
 
-    fn judge_update(&mut self, now: Now, address: Ipv4Addr, update: &BindingUpdate) -> Option<Reject> {
-        let Some(dialect) = self.dialect() else {
-            return Some(Reject { reason: RejectReason::Miscellaneous, text: String::new() });
-        };
-        let record = self.endpoint.record();
-        let xid = self.exchange.by_address.get(&address).copied();
-        let unacked =
-            xid.and_then(|xid| self.exchange.in_flight.get(&xid)).map(|in_flight| &in_flight.update);
-        let heard = self.endpoint.heard();
-        let known = self.table.get(address);
-        let fallback = Lease::new(address);
-        let guard = self.guard();
-        let fetches =
-            matches!(record.state, State::Recover | State::PotentialConflict | State::ResolutionInterrupted);
-        // Who was sent into PartnerDown without its data has leased since.
-        let leased_since_loss = known.is_some_and(|lease| {
-            let since = record.failed_at.is_some_and(|lost_at| lease.cltt > Some(lost_at));
-            lease.status == Status::Active && !lease.cltt_from_partner && since
-        });
-        sometimes!(Rule::LeasedSinceLoss, fetches && record.data_lost && leased_since_loss);
-        let lost_data = fetches && record.data_lost && !leased_since_loss;
-        let ahead = i32::try_from(self.links.partner_ahead()).unwrap_or(0);
-        let judge = Judge {
-            now: now.wall,
-            guard,
-            role: self.role,
-            dialect,
-            mclt: self.max_lead.for_waits(),
-            unacked,
-            partner_ahead: if dialect == Dialect::Own { ahead } else { 0 },
-            clock_shift: self.links.clock_shift(),
-            link_edges: record.link_edges,
-            // What is fetched anew is kept even if no pool has it now: clients believe in it still, nobody
-            // else may know, and the pool may come back.
-            in_pools: (known.is_some() && self.is_configured(address))
-                || (lost_data && dialect == Dialect::Own),
-            reserved_here: self.is_reserved(address),
-            lost_data,
-            partner_is_whole: heard != Some(State::Recover),
-            after_partner_down: record.state == State::PartnerDown
-                || record.state == State::Recover
-                || heard == Some(State::PartnerDown),
-            amnesia: self.exchange.amnesia,
-        };
-        let mine = known.unwrap_or(&fallback);
-        let verdict = match binding::judge(mine, update, &judge) {
-            // What a dhcpd writes into its log: the end that waits here would be in flight by now.
-            Verdict::Reject(RejectReason::OutdatedBindingInformation, _)
-                if mine.sync == Sync::Due && self.ends_wait() =>
-            {
-                sometimes!(Rule::IscEndThatWaitsIsBetter);
-                Verdict::Reject(RejectReason::OutdatedBindingInformation, binding::UNDER_WAY)
-            }
-            verdict => verdict,
-        };
-        let lost_duel = !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
-        if lost_duel && let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
-            // The partner's copy won, even if it is refused for another reason: the answer to ours only
-            // frees the window.
-            in_flight.void = true;
-            self.exchange.by_address.remove(&address);
-        }
-        let lease = match verdict {
-            Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => lease,
-            Verdict::Reject(reason, text) => {
-                sometimes!(reject_rule(reason));
-                if reason == RejectReason::OutdatedBindingInformation && mine.status == Status::Active {
-                    let over = mine.held_until.max(mine.hold_until) + guard + Seconds(1);
-                    // What is refused although it is over would be refused again, every second.
-                    if over > now.wall {
-                        self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
-                    }
-                }
-                let held = binding::leased_although_abandoned(mine, update, self.max_lead.for_waits());
-                self.counters.add("updates_rejected", reject_label(reason), 1);
-                self.exchange.rejected.we_rejected(address, reason);
-                if reason != RejectReason::LessCriticalBindingInformation {
-                    let why = format!("{reason}: {text}");
-                    self.outbox.event(Event::Rejected {
-                        address,
-                        by_partner: false,
-                        reason: reason.wire(),
-                        why,
-                    });
-                }
-                // The partner does not know that the address is out of use, whatever it once agreed to.
-                let untold = dialect == Dialect::Own
-                    && mine.status == Status::Abandoned
-                    && mine.sync != Sync::Due
-                    && reason == RejectReason::LessCriticalBindingInformation;
-                sometimes!(Rule::LeasedAlthoughAbandoned, held.is_some());
-                sometimes!(Rule::AbandonedToldAgain, untold);
-                if untold || held.is_some() {
-                    let lease = held.unwrap_or_else(|| mine.clone());
-                    let sync = if untold { Sync::Due } else { lease.sync };
-                    self.commit(Lease { sync, ..lease });
-                }
-                return Some(Reject { reason, text: text.to_owned() });
-            }
-        };
-        if let Some(loser) = binding::displaced(mine, &lease) {
-            sometimes!(Rule::Displaced);
-            self.outbox.event(Event::Notice {
-                class: "conflict",
-                text: format!("{address} was held by {loser}; the partner's client keeps it"),
-            });
-        }
-        if binding::tells_hold(update) {
-            self.endpoint.held_for_amnesia(lease.hold_until);
-        }
-        self.exchange.rejected.settled(address);
-        self.commit(lease);
-        None
-    }
-
     /// Sends UPDDONE once everything that was asked for has been answered.
     fn finish_answer(&mut self, now: Now) {
         let Some(answering) = self.exchange.answering.take_if(|answering| answering.open.is_empty()) else {
@@ -673,20 +418,7 @@ fn is_untouched(lease: &Lease) -> bool {
     lease.status == Status::Free && lease.client.is_none() && lease.starts == UnixTime::ZERO
 }
 
-fn reject_rule(reason: RejectReason) -> Rule {
-    match reason {
-        RejectReason::IllegalIpAddress => Rule::RejectsIllegalAddress,
-        RejectReason::FatalConflict => Rule::RejectsFatalConflict,
-        RejectReason::MissingBindingInformation => Rule::RejectsMissing,
-        RejectReason::OutdatedBindingInformation => Rule::RejectsOutdated,
-        RejectReason::LessCriticalBindingInformation => Rule::RejectsLessCritical,
-        RejectReason::IpNotReserved => Rule::RejectsNotReserved,
-        // Given for nothing else.
-        _ => Rule::IscAbandonedWithClient,
-    }
-}
-
-fn reject_label(reason: RejectReason) -> &'static str {
+pub(crate) fn reject_label(reason: RejectReason) -> &'static str {
     reason.as_str()
 }
 

@@ -201,6 +201,11 @@ impl Dhcpd {
         self.memory.as_ref().is_some_and(|memory| memory.startup_until.is_some())
     }
 
+    /// Whether it has a connection, be it to one that is dead already.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.registered().is_some()
+    }
+
     /// Whether clients are answered.
     pub(crate) fn serves(&self) -> bool {
         self.runs() && !self.is_starting() && state::serves(self.file.state, self.file.partner)

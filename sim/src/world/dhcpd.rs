@@ -214,9 +214,10 @@ impl World {
             return Ok(());
         }
         if let Some(dhcpd) = &self.nodes[survivor].dhcpd {
-            // Who comes back, or seeks its partner, is declared alone by nobody.
+            // Who comes back, or seeks its partner, is declared alone by nobody; nor is one that may hear a last word of its
+            // partner still, for which it could end.
             let serves = matches!(dhcpd.file.state, State::Normal | State::CommunicationsInterrupted);
-            if dhcpd.is_starting() || !serves {
+            if dhcpd.is_starting() || !serves || dhcpd.is_connected() {
                 return Ok(());
             }
             self.note(survivor, "is told that its partner is down");
