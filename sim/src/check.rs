@@ -306,7 +306,8 @@ impl Checker {
         let Some(server) = &sender.server else { return Ok(()) };
         let violation = |invariant, what: String| Err(Violation { invariant, time, what });
         let endpoint = server.endpoint();
-        if endpoint.heard().is_none() && endpoint.fence_in_force().is_some() {
+        let unheard = endpoint.heard().is_none() && endpoint.fence_in_force().is_some();
+        if unheard || endpoint.is_fenced() {
             return violation("I10 silence", format!("the {} answers although it is fenced", sender.role));
         }
         if endpoint.heard().is_none() && endpoint.record().state == State::RecoverDone {
@@ -315,7 +316,7 @@ impl Checker {
                 format!("the {} answers in RecoverDone without contact", sender.role),
             );
         }
-        // One that came back renews while it is connected, and the survivor leaves PartnerDown a moment later.
+        // One that came back renews while it is connected, and a dhcpd leaves PartnerDown a moment later.
         let (mine, theirs) =
             (endpoint.record().state, partner.server.as_ref().map(|server| server.endpoint()));
         let dhcpd = partner.dhcpd.as_ref().filter(|dhcpd| dhcpd.runs() && !dhcpd.is_starting());
@@ -324,7 +325,7 @@ impl Checker {
             || dhcpd.is_some_and(|dhcpd| dhcpd.file.state == State::PartnerDown);
         // The state of an old copy is nobody's word until the copy acts on it.
         let counts = !partner.restored && !self.reckless;
-        if let_go && counts && !matches!(mine, State::RecoverDone | State::Normal) {
+        if let_go && counts && !(mine == State::RecoverDone || mine == State::Normal && dhcpd.is_some()) {
             let what = format!("the {} answers in {mine} while its partner is in PartnerDown", sender.role);
             return violation("I7 single PD", what);
         }

@@ -27,7 +27,7 @@ struct Best {
 /// Takes one kind of fault away.
 type Without = fn(&mut Plan);
 
-const KINDS: [Without; 28] = [
+const KINDS: [Without; 29] = [
     |plan| plan.loss = 0,
     |plan| plan.duplicates = 0,
     |plan| plan.power_cuts = 0,
@@ -54,6 +54,7 @@ const KINDS: [Without; 28] = [
     |plan| plan.resets = 0,
     |plan| plan.spite = 0,
     |plan| plan.restless = false,
+    |plan| plan.meddling = false,
     |plan| plan.restores = 0,
     |plan| plan.drift = 0,
 ];

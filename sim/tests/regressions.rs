@@ -504,3 +504,39 @@ fn seed_7001424_two_clocks_do_not_argue_about_a_second() {
 fn seed_8016321_a_partner_may_renew_before_it_is_heard_in_recover_done() {
     holds_in_any_weather(8_016_321);
 }
+
+/// A server met its partner where that was to be let go from, and served as it was in contact again. The partner did not hear it,
+/// and the grant that had been ordered before came (`Endpoint::is_fenced`). Later, a fence of a store that was lost silenced its
+/// partner for ever (9711471), and one of a partner in RecoverDone for longer than clients can wait (9707736).
+#[test]
+fn seeds_8006912_9711471_and_9707736_contact_alone_ends_no_fence() {
+    holds_in_any_weather(8_006_912);
+    holds_in_any_weather(9_711_471);
+    holds_in_any_weather(9_707_736);
+}
+
+/// A server heard at its start that the dhcpd was alone, and recovered. Once in Normal it gave an address to a new client that the
+/// dhcpd had leased meanwhile and not told of yet (`Record::unsettled`).
+#[test]
+fn seed_9211780_who_recovers_by_the_first_word_of_a_dhcpd_waits_for_its_news() {
+    holds_in_any_weather(9_211_780);
+}
+
+/// The simulated operator declared a partner down while its last word was under way to a dhcpd, which ended by it.
+#[test]
+fn seed_9000339_nobody_is_declared_down_to_a_dhcpd_that_may_hear_it_still() {
+    holds_in_any_weather(9_000_339);
+}
+
+/// A server lost its store after the MCLT had been lowered, and waited for its leases by the one of today (`MaxLead::told`).
+#[test]
+fn seed_9746616_who_lost_its_store_is_told_of_the_mclt_before() {
+    holds_in_any_weather(9_746_616);
+}
+
+/// A process stood still after it had said Shutdown. Its farewell on the dead link was taken for a Shutdown that nobody had heard, and
+/// it served beside the partner that had taken over (`Session::owes_state`).
+#[test]
+fn seed_9747174_a_shutdown_that_was_said_counts_whatever_waits_behind_it() {
+    holds_in_any_weather(9_747_174);
+}

@@ -96,6 +96,9 @@ pub struct Record {
     /// served until it has (§7.3).
     #[serde(default)]
     pub unsettled: bool,
+    /// This server was sent into PartnerDown without its lost data, and has not been told everything since.
+    #[serde(default)]
+    pub unfetched: bool,
 }
 
 /// The partner as last heard.
@@ -156,6 +159,7 @@ impl Record {
             shutdown_unsaid: false,
             hold: None,
             unsettled: false,
+            unfetched: false,
             requests_unheard: true,
             alone_lease: Seconds::ZERO,
             partner_alone_lease: None,

@@ -14,6 +14,7 @@ use api::time::{Mono, Now, Seconds};
 pub use self::clocks::ClockShift;
 use self::clocks::HandshakeTimes;
 pub use self::picture::message_picture;
+use crate::wire::kind::STATE;
 use crate::wire::{
     self, Connect, ConnectAck, Decoded, Dialect, Disconnect, Extension, Frame, FrameReader, Message, Profile,
     Reject, RejectReason, VENDOR_CLASS,
@@ -108,6 +109,17 @@ pub enum Failure {
     /// Nothing was heard for the receive timer.
     #[error("nothing was heard from the partner for {0}")]
     Silent(Seconds),
+    /// A clock is not what it was in the handshake: one of the two was set, or they drifted apart.
+    #[error(
+        "the partner's clock was ahead of ours by {at_most} s at most when the connection was made, and is by {ahead} s \
+         now: one of the two was set; connecting anew"
+    )]
+    ClockSet {
+        /// Seconds, by the handshake; negative if it was behind.
+        at_most: i64,
+        /// Seconds, by the present message, at least.
+        ahead: i64,
+    },
     /// The handshake took too long.
     #[error("{}", no_handshake(*.0))]
     HandshakeTimeout(Role),
@@ -124,6 +136,7 @@ impl Failure {
             Self::RefusedByPartner { .. } => "refused_by_partner",
             Self::Disconnected { .. } => "disconnected",
             Self::Silent(_) => "silent",
+            Self::ClockSet { .. } => "clock_set",
             Self::HandshakeTimeout(_) => "handshake_timeout",
         }
     }
@@ -258,6 +271,7 @@ impl Session {
                 Decoded::Ignored { .. } => continue,
             };
             self.bound_clock_delta(frame.time, now);
+            self.check_clocks(frame.time, now)?;
             if let Some(received) = self.frame(frame, now)? {
                 return Ok(Some(received));
             }
@@ -338,6 +352,13 @@ impl Session {
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.outgoing.is_empty()
+    }
+
+    /// Whether the peer cannot have heard the latest state that it was to be told: it was not handed to the socket whole.
+    #[must_use]
+    pub fn owes_state(&self) -> bool {
+        let is_state = |message: &[u8]| wire::type_and_time(message).is_some_and(|(kind, _)| kind == STATE);
+        self.outgoing.iter().any(|(_, message)| is_state(message))
     }
 
     /// Whether the peer takes so little that the queue has no end.
@@ -439,6 +460,18 @@ impl Session {
         {
             self.clock_delta_max = Some(i64::from(time) - i64::from(asked_at.get()));
         }
+    }
+
+    /// Between two of ours a duel is judged by what the handshake said of the clocks, at both ends alike. A message that is
+    /// late makes the partner's clock seem slow only, so a clock that was set is noticed at the one end or at the other.
+    fn check_clocks(&self, time: u32, now: Now) -> Result<(), Failure> {
+        let at_most = self.handshake_times.partner_ahead_at_most(self.settings.role);
+        let Some(at_most) = at_most.filter(|_| self.speaks_own()) else { return Ok(()) };
+        let ahead = i64::from(time) - i64::from(now.wall.get());
+        if ahead > at_most + CLOCK_TOLERANCE {
+            return Err(Failure::ClockSet { at_most, ahead });
+        }
+        Ok(())
     }
 
     fn frame(&mut self, frame: Frame, now: Now) -> Result<Option<Received>, Failure> {

@@ -206,6 +206,8 @@ rules! {
     "fence" {
         /// a fence silences a server that hears nobody (§7.4)
         FenceSilences,
+        /// a fence silences a server that hears its partner where it may be let go from
+        FenceSilencesInContact,
         /// the partner connects while a fence is in force
         FenceMeetsPartner,
         /// evidence proves that this server was down before its partner was let go (ST-3)
@@ -304,6 +306,8 @@ rules! {
         MaxLeadOwed,
         /// a secondary learns of a smaller MCLT
         MaxLeadOwedBySecondary,
+        /// the partner remembers a larger MCLT that this server does not
+        MaxLeadTold,
         /// leases of a larger MCLT are all over
         MaxLeadPassed,
     }
@@ -418,6 +422,10 @@ rules! {
         Displaced,
         /// a lease here is held for the partner's lease of an abandoned address
         LeasedAlthoughAbandoned,
+        /// the partner's lease of an address in no pool here is kept, although rejected
+        LeasedElsewhere,
+        /// no more addresses that are in no pool here are kept
+        NoRoomElsewhere,
         /// an abandoned address is told again, as the partner does not know
         AbandonedToldAgain,
         /// a client that declined elsewhere was promised more here since

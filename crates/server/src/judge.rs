@@ -14,6 +14,8 @@ use crate::Server;
 use crate::interface::Event;
 use crate::sync::reject_label;
 
+/// How many addresses beyond those of the configuration the partner may tell of.
+const ELSEWHERE_MAX: usize = 65_536;
 /// An ISC dhcpd may end a lease by this much too early; its clock is read a moment before ours.
 const MOMENT: Seconds = Seconds(1);
 
@@ -117,7 +119,9 @@ impl Server {
             // What is fetched anew is kept even if no pool has it now: clients believe in it still, nobody
             // else may know, and the pool may come back.
             in_pools: (known.is_some() && self.is_configured(address))
-                || (lost_data && dialect == Dialect::Own),
+                || (lost_data
+                    && dialect == Dialect::Own
+                    && (known.is_some() || self.has_room_for_elsewhere())),
             reserved_here: self.is_reserved(address),
             lost_data,
             partner_is_whole: heard != Some(State::Recover),
@@ -137,6 +141,8 @@ impl Server {
             }
             verdict => verdict,
         };
+        let in_pools = judge.in_pools;
+        let elsewhere = if in_pools { None } else { self.kept_from_elsewhere(mine, update, &judge) };
         let lost_duel = !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
         if lost_duel && let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
             // The partner's copy won, even if it is refused for another reason: the answer to ours only
@@ -155,7 +161,8 @@ impl Server {
                         self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
                     }
                 }
-                let held = binding::leased_although_abandoned(mine, update, self.max_lead.for_waits());
+                let held =
+                    binding::leased_although_abandoned(mine, update, self.max_lead.for_waits()).or(elsewhere);
                 self.counters.add("updates_rejected", reject_label(reason), 1);
                 self.exchange.rejected.we_rejected(address, reason);
                 if reason != RejectReason::LessCriticalBindingInformation {
@@ -172,7 +179,10 @@ impl Server {
                     && mine.status == Status::Abandoned
                     && mine.sync != Sync::Due
                     && reason == RejectReason::LessCriticalBindingInformation;
-                sometimes!(Rule::LeasedAlthoughAbandoned, held.is_some());
+                sometimes!(
+                    if in_pools { Rule::LeasedAlthoughAbandoned } else { Rule::LeasedElsewhere },
+                    held.is_some()
+                );
                 sometimes!(Rule::AbandonedToldAgain, untold);
                 if untold || held.is_some() {
                     let lease = held.unwrap_or_else(|| mine.clone());
@@ -195,6 +205,31 @@ impl Server {
         self.exchange.rejected.settled(address);
         self.commit(lease);
         None
+    }
+
+    /// What is kept of an update for an address in no pool (decision 011): that a client has it. A pool that comes, or comes
+    /// back, before the partner could say so again must not take its addresses for free.
+    fn kept_from_elsewhere(&self, mine: &Lease, update: &BindingUpdate, judge: &Judge<'_>) -> Option<Lease> {
+        let is_known = self.table.get(mine.address).is_some();
+        if update.status != Some(Status::Active) || !(is_known || self.has_room_for_elsewhere()) {
+            return None;
+        }
+        match binding::judge(mine, update, &Judge { in_pools: true, ..*judge }) {
+            Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => Some(lease),
+            Verdict::Reject(..) => None,
+        }
+    }
+
+    /// Whether the table takes one more address that is in no pool.
+    fn has_room_for_elsewhere(&self) -> bool {
+        let subnets = self.config.subnets.iter();
+        let configured = subnets.map(|subnet| {
+            let pools = subnet.pools.iter().map(|pool| u32::from(pool.last) - u32::from(pool.first) + 1);
+            pools.map(|len| len as usize).sum::<usize>() + subnet.reservations.len()
+        });
+        let room = self.table.len() < configured.sum::<usize>() + ELSEWHERE_MAX;
+        sometimes!(Rule::NoRoomElsewhere, !room);
+        room
     }
 }
 

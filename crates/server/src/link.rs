@@ -263,7 +263,7 @@ impl Server {
             self.links.last_error = Some(why);
             return;
         }
-        self.stop_lost_link(session.is_drained());
+        self.stop_lost_link(session.owes_state());
         if self.may_have_quarantined() && !session.speaks_own() {
             self.prolong_quarantine(now.wall);
         }
@@ -589,9 +589,11 @@ fn refusal(failure: &Failure) -> Option<LinkRefusal> {
         Failure::RefusedByPartner { reason, text } | Failure::Disconnected { reason, text } => {
             (true, reason, text)
         }
-        Failure::Decode(_) | Failure::OutOfPlace(_) | Failure::Silent(_) | Failure::HandshakeTimeout(_) => {
-            return None;
-        }
+        Failure::Decode(_)
+        | Failure::OutOfPlace(_)
+        | Failure::Silent(_)
+        | Failure::ClockSet { .. }
+        | Failure::HandshakeTimeout(_) => return None,
     };
     Some(LinkRefusal { by_partner, reason: reason.as_str().to_owned(), message: text.clone() })
 }

@@ -171,12 +171,9 @@ impl Server {
     }
 
     /// The link is gone: a Shutdown that was not handed to it is one that nobody heard of.
-    pub(crate) fn stop_lost_link(&mut self, said_everything: bool) {
-        let unsaid = self
-            .stopping
-            .as_ref()
-            .is_some_and(|stop| stop.long && stop.step == Step::Saying && !said_everything);
-        if unsaid {
+    pub(crate) fn stop_lost_link(&mut self, owed_state: bool) {
+        let says = |stop: &Stop| stop.long && stop.step == Step::Saying;
+        if owed_state && self.stopping.as_ref().is_some_and(says) {
             self.endpoint.shutdown_was_not_said();
         }
     }

@@ -92,6 +92,8 @@ pub struct Plan {
     pub spite: u64,
     /// Clients come and go within seconds, and ask for the address that they had.
     pub restless: bool,
+    /// The network comes back, and goes, while an operator looks for evidence that a server cannot serve.
+    pub meddling: bool,
     /// Mean time between old copies that take the place of a volume; 0 for none.
     pub restores: u64,
     /// How much faster the secondary's clock runs, in millionths.
@@ -194,6 +196,7 @@ impl Plan {
             absence: 120_000,
             spite: 0,
             restless: false,
+            meddling: false,
             restores: 0,
             drift: 0,
             wild_clocks: false,

@@ -32,6 +32,7 @@ impl Plan {
         self.crowd();
         self.dhcpd();
         self.apart();
+        self.meddling = self.chance(11, 6).is_some();
     }
 
     fn chance(&self, kind: u64, one_of: u64) -> Option<Draw> {

@@ -188,6 +188,9 @@ impl World {
         }
         let at = self.time + 1 + self.draw.below(20_000);
         self.at(at, What::Order { node: survivor, order: Order::LookForEvidence(Box::new(request)) });
+        if runs && self.plan.meddling {
+            self.meet_before(at);
+        }
     }
 
     /// Whether both run and neither hears the other.

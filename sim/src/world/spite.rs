@@ -7,6 +7,8 @@ use super::event::What;
 const STATE_CHANGE: u64 = 20;
 /// Longest time from the moment to the fault.
 const SOON_MILLIS: u64 = 3_000;
+/// Longest time for which the network is back then: servers dial every few seconds.
+const MEETING_MILLIS: u64 = 12_000;
 
 impl World {
     pub(super) fn spite_of_message(&mut self) {
@@ -45,5 +47,15 @@ impl World {
             _ => What::LinkCut,
         };
         self.fault(at, what);
+    }
+
+    /// Both servers meet shortly before a request is carried out that was made while they were apart, or just as it is.
+    pub(super) fn meet_before(&mut self, decided: u64) {
+        let met = self.time + 1 + self.draw.below(decided - self.time);
+        self.at(met, What::Heal);
+        let apart = met + 1 + self.draw.below(MEETING_MILLIS);
+        self.fault(apart, What::Partition);
+        let healed = apart + 1 + self.draw.below(90_000);
+        self.at(healed, What::Heal);
     }
 }

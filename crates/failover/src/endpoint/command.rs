@@ -376,12 +376,13 @@ impl Endpoint {
             _ => fence,
         };
         if held != Some(next) {
+            self.fenced_in_contact |= self.heard.is_some();
             self.record.fence = Some(next);
             self.record_changed = true;
         }
     }
 
-    /// The fence, while it is in force: this server serves nobody until it hears its partner.
+    /// The fence, while it is in force: see [`Endpoint::is_fenced`].
     #[must_use]
     pub fn fence_in_force(&self) -> Option<&Fence> {
         self.record.fence_in_force()

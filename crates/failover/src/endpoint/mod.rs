@@ -86,6 +86,10 @@ pub struct Endpoint {
     starting: Option<Mono>,
     /// The partner as heard on the present connection.
     heard: Option<(State, bool)>,
+    /// The number of that change of its state, if the partner is one of ours.
+    heard_change: Option<StateStamp>,
+    /// The latest fence came on the present connection, after what the partner said last or before.
+    fenced_in_contact: bool,
     /// The first state that the partner said on the present connection, and since when it was in it, by its clock.
     first_word: Option<(State, UnixTime)>,
     /// The outstanding request for bindings.
@@ -140,6 +144,7 @@ impl Endpoint {
     /// The connection is established, the partner's state not yet known.
     pub fn link_up(&mut self, partner_receive_timer: Seconds) {
         self.heard = None;
+        self.fenced_in_contact = false;
         self.first_word = None;
         let record = &self.record;
         self.knew_nobody = record.partner.is_none() && !record.integrated && !record.data_lost;
@@ -186,6 +191,7 @@ impl Endpoint {
         let first = self.heard.is_none();
         let same = self.heard == Some((state, startup));
         self.heard = Some((state, startup));
+        self.heard_change = change;
         self.first_word = self.first_word.or(Some((state, since)));
         self.contact_lost = None;
         let known = self.record.partner;
@@ -203,7 +209,6 @@ impl Endpoint {
             stamp: known.and_then(|known| known.stamp).max(change),
             highest: known.and_then(|known| known.highest),
         });
-        self.record.unsettled |= recovers(self.record.state) && state == State::PartnerDown;
         if std::mem::take(&mut self.renews_unheard) {
             self.record.partner_renews = false;
         }
@@ -234,6 +239,8 @@ impl Endpoint {
         } else if first || !same {
             self.apply(on_partner_state(self.record.state, state, startup), ctx);
         }
+        // Whether it was recovering already or begins to by this word.
+        self.record.unsettled |= recovers(self.record.state) && state == State::PartnerDown;
     }
 
     /// The registered connection is gone.
@@ -293,6 +300,9 @@ impl Endpoint {
             return;
         }
         request.answered = true;
+        if request.all {
+            self.record_changed |= std::mem::take(&mut self.record.unfetched);
+        }
         match self.record.state {
             State::Recover => {
                 self.record.wait_until = self.record.failed_at.map(|failed| failed + ctx.mclt + ctx.guard);
@@ -483,13 +493,39 @@ impl Endpoint {
     /// Whom the server may answer.
     #[must_use]
     pub fn service(&self) -> Service {
-        let fenced = self.heard.is_none() && self.fence_in_force().is_some();
-        sometimes!(Rule::FenceSilences, fenced);
+        let fenced = self.is_fenced();
+        sometimes!(Rule::FenceSilences, fenced && self.heard.is_none());
+        sometimes!(Rule::FenceSilencesInContact, fenced && self.heard.is_some());
         sometimes!(Rule::ConflictOneSided, self.is_conflict_one_sided());
         if self.is_starting() || fenced || self.is_conflict_one_sided() {
             return Service::Silent;
         }
         service(self.record.state, self.heard.is_some())
+    }
+
+    /// Whether the partner may have been let go since its last word. Contact alone ends no fence: the change after which it is
+    /// let go may be the one that it said last, and it need not hear this server (H-11).
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        let Some(fence) = self.fence_in_force() else { return false };
+        let (Some(partner), Some(change)) = (self.heard(), self.heard_change) else {
+            // Of a dhcpd no later change will ever be heard.
+            return self.heard.is_none();
+        };
+        match partner {
+            State::CommunicationsInterrupted
+            | State::PartnerDown
+            | State::ResolutionInterrupted
+            | State::ConflictDone
+                if change == fence.stamp() =>
+            {
+                true
+            }
+            // Nobody is let go from the others as they are ([`Endpoint::partner_down`]); who was in Normal, and heard this
+            // server, is so after another change only, as the latest fence says if it came since. A later connection shows
+            // that what it names is history: the partner's store was lost.
+            _ => self.fenced_in_contact && change != fence.stamp(),
+        }
     }
 
     /// Whether the partner may still be in PartnerDown without an idea that this server is back: contact was lost
@@ -552,6 +588,7 @@ impl Endpoint {
     }
 
     fn ask(&mut self, all: bool) {
+        let all = all || self.record.unfetched;
         self.request = Some(Request { all, answered: false });
         self.actions.push_back(Action::Request { all });
     }
@@ -605,8 +642,9 @@ impl Endpoint {
         match to {
             State::Normal => {
                 self.record.integrated = true;
-                if from == State::PartnerDown && self.record.data_lost {
-                    // It was forced to serve without its data, and the partner fetched only what it lacked itself.
+                // It was forced to serve without its data, and the partner fetched only what it lacked itself.
+                self.record.unfetched |= from == State::PartnerDown && self.record.data_lost;
+                if self.record.unfetched {
                     sometimes!(Rule::AsksAfterServingWithoutData);
                     self.ask(true);
                 }

@@ -57,6 +57,8 @@ impl Endpoint {
             settings,
             starting: Some(ctx.now.mono + wait),
             heard: None,
+            heard_change: None,
+            fenced_in_contact: false,
             first_word: None,
             request: None,
             exit_pending: false,

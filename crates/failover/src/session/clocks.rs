@@ -47,6 +47,15 @@ impl HandshakeTimes {
         asked.map(|time| UnixTime::new(u64::from(time)))
     }
 
+    /// By how much the clock of the partner of `role` can be ahead at most.
+    pub(super) fn partner_ahead_at_most(&self, role: Role) -> Option<i64> {
+        let answer = i64::from(self.connect_ack?);
+        match role {
+            Role::Primary => Some(answer - i64::from(self.connect?)),
+            Role::Secondary => Some(i64::from(self.next?) - answer),
+        }
+    }
+
     /// What both servers make of it.
     pub(super) fn shift(&self) -> ClockShift {
         let (Some(connect), Some(answer), Some(next)) = (self.connect, self.connect_ack, self.next) else {

@@ -3,7 +3,7 @@
 use api::identity::{Lsn, Role};
 use api::time::{Mono, Now, Seconds, UnixTime};
 
-use super::{Received, Session, Settings};
+use super::{Failure, Received, Session, Settings};
 use crate::wire::Message;
 
 /// A moment: `seconds` of true time, with a clock that is ahead of it.
@@ -85,7 +85,37 @@ fn a_clock_that_is_set_is_noticed_while_the_link_is_up() {
     assert_eq!(hears(70, -45), 0, "it may be a slow message");
     assert_eq!(hears(100, -45), 0);
     assert_eq!(hears(140, -45), -45);
-    assert_eq!(hears(150, 20), 20, "no message is quicker than none");
+}
+
+/// Both ends judge duels by the handshake.
+#[test]
+fn a_connection_ends_when_a_clock_is_ahead_of_what_the_handshake_said() {
+    for before in [-40_i64, 0, 40] {
+        for set_by in [-50, -3, -2, 2, 3, 50] {
+            let (mut primary, mut secondary) = handshake(0, 0, 0, before);
+            let after = before + set_by;
+            let contact = || Message::Contact { extensions: Vec::new() };
+            // What completes the handshake, and then one message in either direction.
+            for (second, ahead) in [(1, before), (20, after)] {
+                primary.send(contact(), Lsn::ZERO, at(second, 0));
+                secondary.send(contact(), Lsn::ZERO, at(second, ahead));
+                let (to_secondary, to_primary) =
+                    (sent(&mut primary, at(second, 0)), sent(&mut secondary, at(second, ahead)));
+                primary.push(&to_primary);
+                secondary.push(&to_secondary);
+                let heard = [primary.next(at(second, 0)), secondary.next(at(second, ahead))];
+                let moved = ahead - before;
+                for (heard, moved) in heard.into_iter().zip([moved, -moved]) {
+                    let ended = matches!(heard, Err(Failure::ClockSet { .. }));
+                    // The handshake's next message came a second later, which is doubt at the secondary.
+                    assert!(ended || heard.is_ok(), "{heard:?}");
+                    if moved.abs() != 3 {
+                        assert_eq!(ended, moved > 3, "{before} s, then {ahead} s");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -68,6 +68,17 @@ impl MaxLead {
         self.proven = mclt;
     }
 
+    /// The partner tells of an older value: this server may have lost its own memory of it. Returns whether anything changed.
+    pub fn told(&mut self, owed: Seconds, until: UnixTime, now: UnixTime) -> bool {
+        let news = owed > self.configured && until > now && (owed > self.owed || until > self.owed_until);
+        if news {
+            sometimes!(Rule::MaxLeadTold);
+            self.owed = self.owed.max(owed);
+            self.owed_until = self.owed_until.max(until);
+        }
+        news
+    }
+
     /// Forgets an older value whose leases have all ended. Returns whether anything changed.
     pub fn pass(&mut self, now: UnixTime) -> bool {
         let over = self.owed > Seconds::ZERO && !self.owed_until.is_infinite() && now > self.owed_until;

@@ -524,6 +524,18 @@ fn a_secondary_keeps_waiting_by_the_larger_mclt_after_it_learned_a_smaller_one()
     assert_eq!((mclt.for_grants(), mclt.for_waits()), (Seconds(9000), Seconds(9000)));
 }
 
+#[test]
+fn a_server_without_its_memory_waits_by_the_larger_mclt_that_its_partner_tells_of() {
+    let mut mclt = MaxLead::new(Seconds(3600));
+    assert!(!mclt.told(Seconds(1800), clock(12, 0, 0), clock(10, 0, 0)), "less than the present one");
+    assert!(!mclt.told(Seconds(7200), clock(9, 0, 0), clock(10, 0, 0)), "over already");
+    assert!(mclt.told(Seconds(7200), clock(12, 0, 0), clock(10, 0, 0)));
+    assert!(!mclt.told(Seconds(7200), clock(12, 0, 0), clock(10, 0, 0)), "no news");
+    assert_eq!((mclt.for_grants(), mclt.for_waits()), (Seconds(3600), Seconds(7200)));
+    assert!(mclt.pass(clock(12, 0, 1)));
+    assert!(!mclt.told(Seconds(7200), clock(12, 0, 0), clock(12, 0, 1)), "not again");
+}
+
 /// What a change of the MCLT can bring.
 #[derive(Clone, Copy, Debug)]
 enum Step {

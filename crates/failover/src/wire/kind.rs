@@ -11,7 +11,7 @@ pub(crate) const CONNECTACK: u8 = 6;
 pub(super) const UPDREQALL: u8 = 7;
 pub(super) const UPDDONE: u8 = 8;
 pub(super) const UPDREQ: u8 = 9;
-pub(super) const STATE: u8 = 10;
+pub(crate) const STATE: u8 = 10;
 pub(super) const CONTACT: u8 = 11;
 pub(super) const DISCONNECT: u8 = 12;
 

@@ -616,6 +616,33 @@ fn note_b_recovery_asks_for_everything_if_nothing_is_known_of_the_partner() {
     }
 }
 
+/// The partner fetched only what it lacked itself.
+#[test]
+fn who_was_let_go_without_its_data_asks_for_everything_until_it_has_it() {
+    for role in ROLES {
+        let lost =
+            Record { data_lost: true, failed_at: Some(at(7, 0, 0)), ..record_of(role, REC, at(7, 0, 0)) };
+        let mut solo = Solo::starting(lost, at(7, 0, 0));
+        solo.let_go(at(8, 0, 0)).expect("an expert may");
+        solo.endpoint.link_up(RECEIVE_TIMER);
+        solo.hear(RDONE);
+        solo.actions();
+        solo.open_barrier();
+        assert_eq!((solo.state(), solo.questions()), (N, vec![true]), "{role}");
+        // The link broke before the partner read it.
+        solo.cut();
+        let mut solo = Solo::starting(solo.endpoint.record().clone(), at(8, 0, 0));
+        solo.endpoint.link_up(RECEIVE_TIMER);
+        solo.hear(CI);
+        assert_eq!((solo.state(), solo.questions()), (N, vec![true]), "{role}");
+        solo.done();
+        solo.cut();
+        solo.endpoint.link_up(RECEIVE_TIMER);
+        solo.hear(CI);
+        assert_eq!((solo.state(), solo.questions()), (N, vec![]), "{role}: it has everything");
+    }
+}
+
 #[test]
 fn rc_9_and_rb_5_a_backup_that_serves_unseen_recovers_as_soon_as_it_is_found() {
     let mut pair = Pair::normal(at(8, 0, 0));
@@ -1527,6 +1554,7 @@ fn a_start_forgets_nothing_of_the_record() {
             record.partner_alone_lease = Some(Seconds(1800));
             record.clock_delta = -17;
             record.unsettled = true;
+            record.unfetched = true;
             record.requests_unheard = true;
             record.token_burnt = true;
             let before = record.clone();
@@ -1543,8 +1571,20 @@ fn a_start_forgets_nothing_of_the_record() {
                 before.partner.map(|partner| partner.state)
             );
             assert_eq!(
-                (after.unsettled, after.requests_unheard, after.token_burnt, after.integrated),
-                (before.unsettled, before.requests_unheard, before.token_burnt, before.integrated),
+                (
+                    after.unsettled,
+                    after.unfetched,
+                    after.requests_unheard,
+                    after.token_burnt,
+                    after.integrated
+                ),
+                (
+                    before.unsettled,
+                    before.unfetched,
+                    before.requests_unheard,
+                    before.token_burnt,
+                    before.integrated
+                ),
                 "{role} {state}"
             );
         }

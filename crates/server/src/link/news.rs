@@ -5,6 +5,7 @@ use api::identity::{State, StateStamp, StoreStamp};
 use api::status::RequestStatus;
 use api::time::{Now, Seconds, UnixTime};
 use failover::endpoint::Progress;
+use failover::times::MaxLead;
 use failover::wire::Extension;
 use marks::{Rule, sometimes};
 use serde::{Deserialize, Serialize};
@@ -32,9 +33,19 @@ struct Told {
     /// The sender never heard of any partner before this connection, and its own data is whole.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     never_knew_partner: bool,
+    /// An MCLT that leases may still have been granted under, larger than the one in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owed_mclt: Option<OwedMclt>,
     /// Further requests follow.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
+}
+
+/// An older MCLT, and until when waits count with it.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct OwedMclt {
+    seconds: Seconds,
+    until: UnixTime,
 }
 
 impl Server {
@@ -79,11 +90,15 @@ impl Server {
         let (requests, upto) = self.ledger.news(registered.told_requests);
         registered.told_requests = upto;
         let hold = self.endpoint.record().hold;
+        let MaxLead { owed, owed_until, .. } = self.max_lead;
+        let owed_mclt = OwedMclt { seconds: owed, until: owed_until };
         let told = Told {
             requests,
             more: self.ledger.has_news(upto),
             data_lost_since: self.endpoint.data_lost_since(),
             never_knew_partner: self.endpoint.never_knew_partner(),
+            // While it has no end yet, the partner grants under it itself.
+            owed_mclt: Some(owed_mclt).filter(|_| owed > Seconds::ZERO && !owed_until.is_infinite()),
             hold_until: hold.filter(|hold| hold.reason.leases_unknown()).map(|hold| hold.until),
         };
         if let Ok(json) = serde_json::to_vec(&told) {
@@ -114,7 +129,12 @@ impl Server {
                 let text = format!("what the partner tells of requests cannot be read: {error}");
                 self.outbox.event(Event::Notice { class: "ledger_unreadable", text });
             }
-            Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner, more })) => {
+            Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner, owed_mclt, more })) => {
+                if let Some(OwedMclt { seconds, until }) = owed_mclt
+                    && self.max_lead.told(seconds, until, now.wall)
+                {
+                    self.journal.document(Document::MaxLead, &self.max_lead);
+                }
                 if self.ledger.learn(requests) {
                     sometimes!(Rule::RequestLearned);
                     self.journal.document(Document::Ledger, &self.ledger);

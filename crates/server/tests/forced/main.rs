@@ -451,6 +451,40 @@ fn rc_8_after_both_stores_are_lost_no_new_client_gets_an_address_until_the_longe
     assert_eq!(pair.report(P).server.new_clients_from, None);
 }
 
+/// Its successor starts with the configuration of today (simulator seed 9746616).
+#[test]
+fn who_lost_its_store_waits_by_the_mclt_that_its_leases_were_granted_under() {
+    let with = |mclt: u32| {
+        let mut manifest = serde_json::to_value(manifest()).expect("JSON");
+        manifest["spec"]["mcltSeconds"] = mclt.into();
+        serde_json::from_value::<api::pair::PairManifest>(manifest).expect("a manifest")
+    };
+    for loser in [P, S] {
+        let mut pair = Pair::stopped();
+        pair.start_with(P, true, with(LEASE));
+        pair.start_with(S, true, with(LEASE));
+        pair.run_until_normal();
+        pair.run(Seconds(5));
+        pair.stop(1 - loser);
+        pair.run(Seconds(2));
+        let (_, lease) = pair.lease(loser, 1).expect("a lease");
+        assert_eq!(lease, LEASE, "the MCLT of then");
+        pair.lose(loser);
+        let lost_at = pair.now().wall;
+        pair.start_with(1 - loser, false, with(MCLT));
+        pair.start_with(loser, false, with(MCLT));
+        while pair.now().wall < lost_at + Seconds(LEASE) {
+            assert!(
+                pair.states()[loser] != State::Normal,
+                "a client may have its lease until {lost_at} + {LEASE} s"
+            );
+            assert_eq!(pair.lease(loser, 2), None);
+            pair.run(Seconds(30));
+        }
+        pair.run_until_normal();
+    }
+}
+
 /// Serial PartnerDown (§7.5): the first survivor dies before the other one has its leases.
 #[test]
 fn who_follows_a_lost_survivor_waits_for_leases_as_long_as_that_one_said_it_granted() {

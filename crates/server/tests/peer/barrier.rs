@@ -192,8 +192,22 @@ fn nothing_of_the_partners_is_given_away_once_it_was_heard() {
 /// A dhcpd that was alone says Normal first, and sends the rest after (§7.3).
 #[test]
 pub(crate) fn beside_a_dhcpd_nobody_new_is_served_until_it_has_told_what_it_granted_alone() {
-    for manners in [Manners::Own, Manners::Isc] {
-        let (mut bench, _) = in_state(Role::Secondary, manners, State::RecoverDone);
+    for (manners, at_start) in [(Manners::Own, false), (Manners::Isc, false), (Manners::Isc, true)] {
+        let mut bench = if at_start {
+            let (mut bench, _) = in_state(Role::Secondary, manners, State::CommunicationsInterrupted);
+            bench.run(Seconds(5));
+            let mut bench = bench.restarted();
+            // It learns by the same word that it must recover (simulator seed 9211780).
+            bench.run(Seconds(5));
+            bench.connect(State::PartnerDown, false);
+            assert_eq!(bench.state(), State::Recover);
+            bench.done();
+            bench.run(Seconds(MCLT + 2));
+            assert_eq!(bench.state(), State::RecoverDone);
+            bench
+        } else {
+            in_state(Role::Secondary, manners, State::RecoverDone).0
+        };
         bench.say(State::Normal, false);
         bench.run(Seconds(2));
         assert_eq!(bench.state(), State::Normal);

@@ -154,6 +154,17 @@ impl Bench {
         bench
     }
 
+    /// The subnet gets other pools.
+    pub(crate) fn configure_pools(&mut self, pools: &serde_json::Value) {
+        let manifest = server::stored_manifest(&self.entries).expect("its configuration is stored");
+        let mut manifest = serde_json::to_value(manifest).expect("a manifest");
+        manifest["spec"]["subnets"][0]["pools"] = pools.clone();
+        let manifest: PairManifest = serde_json::from_value(manifest).expect("a manifest");
+        let config = PairConfig::new(&manifest).expect("a valid manifest");
+        let answer = self.command(Command::Configure(Box::new((manifest, config))));
+        assert!(matches!(answer, Answer::Configured(_)), "{answer:?}");
+    }
+
     /// The process ends and starts again from its disk.
     pub(crate) fn restarted(mut self) -> Self {
         self.hang_up();
@@ -278,6 +289,11 @@ impl Bench {
         let since = self.now().wall.get();
         self.send(Message::State(StateMessage { state, startup, since, extensions }));
         self.pump();
+    }
+
+    /// The number of the change that the partner's next word names.
+    pub(crate) fn next_change(&self) -> u64 {
+        self.transition + 1
     }
 
     /// A primary gives free addresses to this secondary.
@@ -527,7 +543,7 @@ impl Bench {
 
     /// The disk takes nothing more for a while.
     pub(crate) fn hang_disk(&mut self) {
-        self.uncommitted = Some(Vec::new());
+        self.uncommitted.get_or_insert_default();
     }
 
     /// It goes on.

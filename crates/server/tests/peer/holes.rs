@@ -181,3 +181,48 @@ fn in_partner_down_a_dhcpds_address_waits_for_the_potential_of_its_last_lease() 
     bench.run(Seconds(500));
     assert!(is_given(&mut bench, 35..60), "by now it is over");
 }
+
+/// A pool may come to one server first, and may come back (decision 011).
+#[test]
+pub(crate) fn what_is_in_no_pool_is_kept_for_its_client() {
+    let elsewhere = Ipv4Addr::new(10, 0, 0, 121);
+    for role in ROLES {
+        for manners in [Manners::Own, Manners::Isc] {
+            let (mut bench, _) = in_state(role, manners, State::Normal);
+            let now = bench.now().wall.get();
+            let leased = update(Status::Active, elsewhere, 2, now, now + 300);
+            assert_eq!(answer(&mut bench, leased), Some(RejectReason::IllegalIpAddress), "told as before");
+            let free = update(Status::Free, Ipv4Addr::new(10, 0, 0, 122), 2, now, now);
+            assert_eq!(answer(&mut bench, free), Some(RejectReason::IllegalIpAddress));
+            assert!(bench.server.table().get(elsewhere).is_some_and(|lease| lease.status == Status::Active));
+            assert_eq!(bench.server.table().get(Ipv4Addr::new(10, 0, 0, 122)), None, "nobody's");
+            bench.hang_up();
+            bench.run(Seconds(2));
+            bench.configure_pools(&serde_json::json!([{"first": "10.0.0.121", "last": "10.0.0.121"}]));
+            assert!(bench.renew(2, elsewhere).is_some(), "{role}, {manners:?}: its client has it");
+            assert!(!bench.is_offered(9), "{role}, {manners:?}: nobody else");
+            let mut bench = bench.restarted();
+            bench.run(Seconds(61));
+            assert!(!bench.is_offered(9), "{role}, {manners:?}: also after a start");
+        }
+    }
+}
+
+/// Whoever is on the other end cannot fill the memory with leases of addresses that are nobody's.
+#[test]
+pub(crate) fn what_is_in_no_pool_is_kept_of_so_many() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
+    let now = bench.now().wall.get();
+    let before = bench.server.table().len();
+    for number in 0..65_600_u32 {
+        let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(11, 0, 0, 0)) + number);
+        bench.send(Message::BndUpd(vec![update(Status::Active, address, 2, now, now + 300)]));
+        bench.heard.clear();
+    }
+    assert_eq!(bench.server.table().len(), before + 65_536);
+    // What is kept already is kept anew.
+    let first = Ipv4Addr::new(11, 0, 0, 0);
+    let again = update(Status::Active, first, 2, now + 1, now + 400);
+    assert_eq!(answer(&mut bench, again), Some(RejectReason::IllegalIpAddress));
+    assert!(bench.server.table().get(first).is_some_and(|lease| lease.held_until.get() >= now + 400));
+}

@@ -9,6 +9,7 @@ mod coverage;
 mod dhcp;
 mod evil;
 mod failing;
+mod fence;
 mod grid;
 mod holes;
 mod pools;

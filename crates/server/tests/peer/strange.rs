@@ -1,5 +1,7 @@
 //! What two servers of ours never say to each other, or hardly ever at such a moment, and what only a dhcpd says.
 
+use std::net::Ipv4Addr;
+
 use api::identity::{Lsn, Role, State, StoreStamp};
 use api::time::Seconds;
 use failover::wire::{Message, RejectReason};
@@ -9,6 +11,7 @@ use server::{Answer, Command};
 use crate::bench::{Bench, Manners, OnUpdate};
 use crate::bindings::{Case, Expected, HOLDER, LENGTH, OTHER, Said};
 use crate::grid::{PARTNER, in_state};
+use crate::holes::update;
 
 const ROLES: [Role; 2] = [Role::Primary, Role::Secondary];
 const MANNERS: [Manners; 2] = [Manners::Own, Manners::Isc];
@@ -29,6 +32,34 @@ pub(crate) fn who_has_stopped_stays_whatever_was_on_its_way() {
                 bench.say(partner, false);
                 assert_eq!(bench.state(), state, "{role} {manners:?} × {partner}");
             }
+        }
+    }
+}
+
+/// What the partner heard is what was handed to the socket, whatever waits behind it (simulator seed 9747174).
+#[test]
+fn a_shutdown_was_said_once_it_was_handed_to_the_socket() {
+    for (role, manners) in ROLES.into_iter().flat_map(|role| MANNERS.map(|manners| (role, manners))) {
+        for said in [true, false] {
+            let (mut bench, _) = in_state(role, manners, State::Normal);
+            if !said {
+                bench.hang_disk();
+            }
+            bench.begin("Shutdown");
+            bench.pump();
+            bench.hang_disk();
+            // The answer to this waits for the disk.
+            let now = bench.now().wall.get();
+            let address = Ipv4Addr::new(10, 0, 0, 119);
+            bench.send(Message::BndUpd(vec![update(Status::Active, address, 3, now, now + 30)]));
+            bench.hang_up();
+            bench.mend_disk();
+            bench.run(Seconds(7));
+            assert_eq!(bench.state(), State::Shutdown, "{role} {manners:?}");
+            bench.force("Startup");
+            bench.run(Seconds(70));
+            let expected = if said { State::Recover } else { State::CommunicationsInterrupted };
+            assert_eq!(bench.state(), expected, "{role} {manners:?}, said: {said}");
         }
     }
 }
