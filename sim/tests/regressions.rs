@@ -507,9 +507,11 @@ fn seed_8016321_a_partner_may_renew_before_it_is_heard_in_recover_done() {
 
 /// A server met its partner where that was to be let go from, and served as it was in contact again. The partner did not hear it,
 /// and the grant that had been ordered before came (`Endpoint::is_fenced`). Later, a fence of a store that was lost silenced its
-/// partner for ever (9711471), and one of a partner in RecoverDone for longer than clients can wait (9707736).
+/// partner for ever (9711471), and one of a partner in RecoverDone for longer than clients can wait (9707736). One that had not been
+/// confirmed since its start named its change by the epoch of its store (9809214).
 #[test]
-fn seeds_8006912_9711471_and_9707736_contact_alone_ends_no_fence() {
+fn seeds_8006912_9711471_9707736_and_9809214_contact_alone_ends_no_fence() {
+    holds_in_any_weather(9_809_214);
     holds_in_any_weather(8_006_912);
     holds_in_any_weather(9_711_471);
     holds_in_any_weather(9_707_736);

@@ -36,6 +36,9 @@ struct Told {
     /// An MCLT that leases may still have been granted under, larger than the one in force.
     #[serde(skip_serializing_if = "Option::is_none")]
     owed_mclt: Option<OwedMclt>,
+    /// The epoch of the sender's present state, where it is another than the one that it says of its store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_epoch: Option<u64>,
     /// Further requests follow.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
@@ -68,8 +71,7 @@ impl Server {
     /// What the partner may know of both stores.
     pub(super) fn progress(&self) -> Extension {
         let record = self.endpoint.record();
-        let durable = StoreStamp { epoch: record.stamp.epoch, lsn: self.journal.durable() };
-        let own = self.endpoint.announced_store(durable);
+        let own = self.endpoint.announced_store(self.durable_store());
         let partner = record.partner.and_then(|partner| partner.highest).unwrap_or_default();
         Extension::Progress {
             epoch: own.epoch,
@@ -78,6 +80,10 @@ impl Server {
             partner_epoch: partner.epoch,
             partner_lsn: partner.lsn,
         }
+    }
+
+    fn durable_store(&self) -> StoreStamp {
+        StoreStamp { epoch: self.endpoint.record().stamp.epoch, lsn: self.journal.durable() }
     }
 
     /// What an own partner is told with each STATE and CONTACT.
@@ -92,8 +98,11 @@ impl Server {
         let hold = self.endpoint.record().hold;
         let MaxLead { owed, owed_until, .. } = self.max_lead;
         let owed_mclt = OwedMclt { seconds: owed, until: owed_until };
+        let record = self.endpoint.record();
+        let store = self.endpoint.announced_store(self.durable_store());
         let told = Told {
             requests,
+            state_epoch: Some(record.stamp.epoch).filter(|epoch| *epoch != store.epoch),
             more: self.ledger.has_news(upto),
             data_lost_since: self.endpoint.data_lost_since(),
             never_knew_partner: self.endpoint.never_knew_partner(),
@@ -104,7 +113,6 @@ impl Server {
         if let Ok(json) = serde_json::to_vec(&told) {
             extensions.push(Extension::Ledger(json));
         }
-        let record = self.endpoint.record();
         if record.state == State::PartnerDown {
             extensions.push(Extension::PartnerDownLease(record.alone_lease.get()));
         }
@@ -118,18 +126,22 @@ impl Server {
                 self.endpoint.partner_grants_alone(Seconds(*longest));
             }
         }
-        let told = extensions.iter().find_map(|extension| match extension {
-            Extension::Ledger(json) => Some(serde_json::from_slice::<Told>(json)),
-            _ => None,
-        });
-        match told {
+        match told_in(extensions) {
             None => {}
             Some(Err(error)) => {
                 self.counters.add("failover_extensions_unreadable", "ledger", 1);
                 let text = format!("what the partner tells of requests cannot be read: {error}");
                 self.outbox.event(Event::Notice { class: "ledger_unreadable", text });
             }
-            Some(Ok(Told { requests, data_lost_since, hold_until, never_knew_partner, owed_mclt, more })) => {
+            Some(Ok(Told {
+                requests,
+                data_lost_since,
+                hold_until,
+                never_knew_partner,
+                owed_mclt,
+                more,
+                ..
+            })) => {
                 if let Some(OwedMclt { seconds, until }) = owed_mclt
                     && self.max_lead.told(seconds, until, now.wall)
                 {
@@ -184,7 +196,16 @@ impl Server {
 
 /// The number of the state change that an own partner tells of.
 pub(super) fn state_change(extensions: &[Extension]) -> Option<StateStamp> {
-    extensions.iter().find_map(progress_of).map(|progress| progress.stamp)
+    let stamp = extensions.iter().find_map(progress_of)?.stamp;
+    let told = told_in(extensions).and_then(Result::ok);
+    Some(StateStamp { epoch: told.and_then(|told| told.state_epoch).unwrap_or(stamp.epoch), ..stamp })
+}
+
+fn told_in(extensions: &[Extension]) -> Option<serde_json::Result<Told>> {
+    extensions.iter().find_map(|extension| match extension {
+        Extension::Ledger(json) => Some(serde_json::from_slice(json)),
+        _ => None,
+    })
 }
 
 fn progress_of(extension: &Extension) -> Option<Progress> {
