@@ -229,8 +229,8 @@ impl Server {
         let in_force = self.endpoint.fence_in_force().is_some();
         if in_force && !before {
             let text = format!(
-                "fenced: the partner was let go into PartnerDown after its change {}; nobody is served until it is \
-                 heard",
+                "fenced: the partner was let go into PartnerDown after its change {}; nobody is served until it says \
+                 that it went on from there",
                 fence.stamp()
             );
             self.outbox.event(Event::Notice { class: "fenced", text });

@@ -211,7 +211,7 @@ fn next_step(seen: &Seen, force: &ForceState, forcing: &mut Forcing) {
                 }
                 return;
             }
-            let why = format!("the {dead} is told that it must not serve until it hears its partner");
+            let why = format!("the {dead} is told that it must not serve until it hears its partner go on");
             let status = status_of(force, RequestPhase::Fencing, why, Some(report), Some(stamp), seen);
             forcing.step = Some(Step::Note(status));
         }
