@@ -48,7 +48,10 @@ impl Server {
             _ => Mode::Lead,
         };
         let (new_clients_from, held_since) =
-            if self.endpoint.record().unsettled && here.state != State::PartnerDown {
+            // In the two others a human vouched for, or configured, what is served.
+            if self.endpoint.lacks_leases()
+                && !matches!(here.state, State::PartnerDown | State::ResolutionInterrupted)
+            {
                 sometimes!(Rule::Unsettled);
                 (UnixTime::INFINITE, UnixTime::INFINITE)
             } else {
@@ -98,11 +101,12 @@ impl Server {
         pool.is_some_and(|pool| pool.dynamic_bootp)
     }
 
-    /// The waits of PartnerDown, while the partner is silent (§7.3: from its first STATE on there are
-    /// none).
+    /// The waits of PartnerDown, while the partner is silent (§7.3: from its first STATE on there are none, nor while it may
+    /// renew although its STATE is still under way).
     pub(crate) fn partner_down(&self) -> Option<PartnerDown> {
         let record = self.endpoint.record();
-        if record.state != State::PartnerDown || self.endpoint.heard().is_some() {
+        let may_be_heard = self.endpoint.heard().is_some() || self.endpoint.renews_unheard();
+        if record.state != State::PartnerDown || may_be_heard {
             return None;
         }
         Some(PartnerDown {

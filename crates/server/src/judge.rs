@@ -143,7 +143,9 @@ impl Server {
         };
         let in_pools = judge.in_pools;
         let elsewhere = if in_pools { None } else { self.kept_from_elsewhere(mine, update, &judge) };
-        let lost_duel = !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
+        // What is refused as not ours is no word in a duel.
+        let lost_duel =
+            in_pools && !matches!(verdict, Verdict::Reject(RejectReason::LessCriticalBindingInformation, _));
         if lost_duel && let Some(in_flight) = xid.and_then(|xid| self.exchange.in_flight.get_mut(&xid)) {
             // The partner's copy won, even if it is refused for another reason: the answer to ours only
             // frees the window.
@@ -184,6 +186,9 @@ impl Server {
                     held.is_some()
                 );
                 sometimes!(Rule::AbandonedToldAgain, untold);
+                if let Some(held) = held.as_ref().filter(|_| binding::tells_hold(update)) {
+                    self.endpoint.held_for_amnesia(held.hold_until);
+                }
                 if untold || held.is_some() {
                     let lease = held.unwrap_or_else(|| mine.clone());
                     let sync = if untold { Sync::Due } else { lease.sync };
@@ -207,14 +212,15 @@ impl Server {
         None
     }
 
-    /// What is kept of an update for an address in no pool (decision 011): that a client has it. A pool that comes, or comes
+    /// What is kept of an update for an address in no pool (decision 011): that a client has it, and how that ends. A pool that comes, or comes
     /// back, before the partner could say so again must not take its addresses for free.
     fn kept_from_elsewhere(&self, mine: &Lease, update: &BindingUpdate, judge: &Judge<'_>) -> Option<Lease> {
         let is_known = self.table.get(mine.address).is_some();
-        if update.status != Some(Status::Active) || !(is_known || self.has_room_for_elsewhere()) {
+        let leased = update.status == Some(Status::Active);
+        if !(is_known || leased && self.has_room_for_elsewhere()) {
             return None;
         }
-        match binding::judge(mine, update, &Judge { in_pools: true, ..*judge }) {
+        match binding::judge(mine, update, &Judge { in_pools: true, reserved_here: true, ..*judge }) {
             Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => Some(lease),
             Verdict::Reject(..) => None,
         }

@@ -25,6 +25,8 @@ impl Server {
     pub(crate) fn request_updates(&mut self, now: Now, all: bool) {
         self.say_state_before_anything(now);
         let after = self.journal.last();
+        // A later request takes the place of the one before.
+        let all = all || self.endpoint.record().unfetched;
         if all && self.endpoint.record().data_lost {
             self.exchange.amnesia = true;
         }

@@ -319,8 +319,10 @@ impl Server {
     pub(crate) fn latest_promise(&self) -> UnixTime {
         self.table
             .iter()
-            .filter(|lease| lease.status == Status::Active)
+            .filter(|lease| !matches!(lease.status, Status::Free | Status::Backup))
             .map(Lease::latest_promise)
+            // One without end is over for no MCLT.
+            .filter(|promise| !promise.is_infinite())
             .max()
             .unwrap_or_default()
     }

@@ -164,6 +164,7 @@ impl Endpoint {
         self.is_starting() && self.record.state != State::PartnerDown
             || self.fence_in_force().is_some()
             || self.record.unsettled
+            || self.record.unfetched
             || matches!(self.record.state, State::Recover | State::RecoverWait)
     }
 
@@ -344,7 +345,8 @@ impl Endpoint {
             self.enter(State::Shutdown, "asked to stop for long", ctx);
             self.record.previous = previous;
             // Until it has surely left, it may have: a partner that heard it takes over at once (H-13).
-            self.record.shutdown_unsaid = self.heard.is_none();
+            // The link that is up carries it, heard or not; if it does not, `shutdown_was_not_said` tells.
+            self.record.shutdown_unsaid = !self.is_linked();
         }
     }
 
@@ -376,7 +378,7 @@ impl Endpoint {
             _ => fence,
         };
         if held != Some(next) {
-            self.fenced_in_contact |= self.heard.is_some();
+            self.fenced_in_contact |= self.is_linked();
             self.record.fence = Some(next);
             self.record_changed = true;
         }

@@ -87,6 +87,12 @@ impl Endpoint {
         }
     }
 
+    /// Whether the partner may know of leases that this server does not: what the one granted alone, or the other lost.
+    #[must_use]
+    pub fn lacks_leases(&self) -> bool {
+        self.record.unsettled || self.record.unfetched
+    }
+
     /// The partner has told all that it knows of requests.
     pub fn requests_heard(&mut self) {
         self.record_changed |= std::mem::take(&mut self.record.requests_unheard);
@@ -128,7 +134,8 @@ impl Endpoint {
     pub fn lacks_partner_down(&self) -> bool {
         let recovers = self.record.state == State::Recover
             && self.record.partner.is_some_and(|partner| partner.state == State::PartnerDown);
-        recovers || self.fence_in_force().is_some()
+        // Also once it has got what there was: the survivor may have been alone again since, until both are in Normal.
+        recovers || self.record.unsettled || self.fence_in_force().is_some()
     }
 
     /// The configuration in force allows leases of this length at most. Those of a longer one go on.

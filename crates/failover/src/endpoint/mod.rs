@@ -147,7 +147,9 @@ impl Endpoint {
         self.fenced_in_contact = false;
         self.first_word = None;
         let record = &self.record;
-        self.knew_nobody = record.partner.is_none() && !record.integrated && !record.data_lost;
+        // One that has served nobody knows of nobody who did.
+        self.knew_nobody =
+            record.partner.is_none() && !record.integrated && !record.data_lost && !recovers(record.state);
         self.partner_receive_timer = partner_receive_timer;
         // It may be in RecoverDone by now, and renews once it hears us, whether or not we hear it.
         self.renews_unheard = record.state == State::PartnerDown
@@ -157,7 +159,7 @@ impl Endpoint {
             self.record.partner_renews = true;
             self.record_changed = true;
         }
-        if self.record.link_edges.is_multiple_of(2) {
+        if !self.is_linked() {
             self.record.link_edges = self.record.link_edges.wrapping_add(1);
             self.record_changed = true;
         }
@@ -239,13 +241,13 @@ impl Endpoint {
         } else if first || !same {
             self.apply(on_partner_state(self.record.state, state, startup), ctx);
         }
-        // Whether it was recovering already or begins to by this word.
-        self.record.unsettled |= recovers(self.record.state) && state == State::PartnerDown;
+        // Whether it was recovering already, begins to by this word, or sorts out a conflict with the survivor.
+        self.record.unsettled |= state == State::PartnerDown && self.record.state != State::PartnerDown;
     }
 
     /// The registered connection is gone.
     pub fn link_lost(&mut self, ctx: Context) {
-        if !self.record.link_edges.is_multiple_of(2) {
+        if self.is_linked() {
             self.record.link_edges = self.record.link_edges.wrapping_add(1);
             self.record_changed = true;
         }
@@ -484,6 +486,17 @@ impl Endpoint {
         self.heard.map(|(state, _)| state)
     }
 
+    /// Whether in PartnerDown a partner that recovers is connected, and was not heard yet: it may renew leases.
+    #[must_use]
+    pub fn renews_unheard(&self) -> bool {
+        self.renews_unheard
+    }
+
+    /// Whether a connection is established, be the partner heard on it yet or not.
+    fn is_linked(&self) -> bool {
+        !self.record.link_edges.is_multiple_of(2)
+    }
+
     /// Whether only the exit barrier keeps this server from Normal.
     #[must_use]
     pub fn is_exit_pending(&self) -> bool {
@@ -521,9 +534,11 @@ impl Endpoint {
             {
                 true
             }
-            // Nobody is let go from the others as they are ([`Endpoint::partner_down`]); who was in Normal, and heard this
-            // server, is so after another change only, as the latest fence says if it came since. A later connection shows
-            // that what it names is history: the partner's store was lost.
+            // By an expert. This server in PartnerDown may have to wait for its barrier.
+            State::RecoverDone if change == fence.stamp() => self.record.state != State::PartnerDown,
+            // From the others only an expert lets somebody go, who has a hold then or stops hearing this server by another
+            // change; the latest fence names that one if it came since. A later connection shows that what it names is
+            // history: the partner's store was lost.
             _ => self.fenced_in_contact && change != fence.stamp(),
         }
     }
@@ -633,8 +648,11 @@ impl Endpoint {
         if to != State::PartnerDown {
             self.record.partner_down_after = None;
             self.record.partner_down_cause = None;
-            self.record.partner_renews = false;
         }
+        // A pause of PartnerDown ends in it again, and the partner goes on.
+        let pauses = |state| matches!(state, State::PartnerDown | State::Paused);
+        let goes_on = pauses(from) && pauses(to);
+        self.record.partner_renews &= goes_on;
         self.contact_lost = (to == State::CommunicationsInterrupted).then_some(ctx.now);
         self.record_changed = true;
         self.actions.push_back(Action::Entered { from, to, why });
@@ -659,7 +677,9 @@ impl Endpoint {
             State::CommunicationsInterrupted => self.record.interrupted_at = Some(ctx.now.wall),
             State::PartnerDown => {
                 self.record.partner_down_at = Some(ctx.now.wall);
-                self.record.alone_lease = Seconds::ZERO;
+                if !goes_on {
+                    self.record.alone_lease = Seconds::ZERO;
+                }
                 self.record.partner_down_after = Some(before);
                 self.record.partner_down_cause = Some(PartnerDownCause::ShutdownReceived);
                 self.record.held = false;
