@@ -542,3 +542,9 @@ fn seed_9746616_who_lost_its_store_is_told_of_the_mclt_before() {
 fn seed_9747174_a_shutdown_that_was_said_counts_whatever_waits_behind_it() {
     holds_in_any_weather(9_747_174);
 }
+
+/// A client got its lease again after a reset, and the answer from before left when the disk knew of the reset only (`Gate::revoke`).
+#[test]
+fn seed_9903439_an_answer_does_not_come_back_with_its_lease() {
+    holds_in_any_weather(9_903_439);
+}

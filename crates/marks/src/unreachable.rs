@@ -206,6 +206,9 @@ fn of_rule(rule: Rule) -> Option<Reach> {
         Rule::RefusedAlone => Reach::Outside(
             "a single server: failover/tests/endpoint, a_server_alone_has_no_partner_to_declare_down",
         ),
+        Rule::NoRoomElsewhere => {
+            Reach::Outside("65,536 addresses: server/tests/peer, what_is_in_no_pool_is_kept_of_so_many")
+        }
         Rule::RejectsMissing => Reach::NotBetweenOurs("servers of ours say whose a lease is: `update_for`"),
         Rule::SecondaryGivesNothing => Reach::NotBetweenOurs("no primary of ours asks for addresses"),
         Rule::RequestUnanswered => Reach::Rare("a partner that lives must be silent about bindings alone"),

@@ -55,18 +55,9 @@ impl Promised {
     }
 }
 
-/// What became of the replies since the last look.
-#[derive(Debug, Default)]
-pub(crate) struct Dropped {
-    /// Too old when their change became durable.
-    pub(crate) stale: u64,
-    /// The lease that they promise had ended by then.
-    pub(crate) ended: u64,
-}
-
 impl Gate {
     /// Queues a reply that says something durable: it waits for `after`, and leaves only if the lease that
-    /// it promises still stands then.
+    /// it promises stands until then ([`Gate::revoke`]).
     pub(crate) fn promise(
         &mut self,
         after: Lsn,
@@ -97,34 +88,38 @@ impl Gate {
         count
     }
 
-    /// The next reply whose changes are on disk; `promise` is until when this server may answer at all, and
-    /// `stands` says whether a lease still does.
+    /// A lease is not what it was: drops what the record that takes its place does not keep, were the client to get the
+    /// same again before the disk knows. Returns how many replies it were.
+    pub(crate) fn revoke(&mut self, lease: &Lease) -> usize {
+        let before = self.promises.len();
+        let broken = |promised: &Promised| promised.address == lease.address && !promised.is_kept_by(lease);
+        self.promises.retain(|waiting| !waiting.lease.as_ref().is_some_and(broken));
+        before - self.promises.len()
+    }
+
+    /// The next reply whose changes are on disk; `promise` is until when this server may answer at all. Those that are too
+    /// old by then are dropped and counted.
     pub(crate) fn poll(
         &mut self,
         now: Now,
         durable: Lsn,
         promise: UnixTime,
-        stands: impl Fn(&Promised) -> bool,
-        dropped: &mut Dropped,
+        stale: &mut u64,
     ) -> Option<(&'static str, ReplyBuf)> {
         if promise < now.wall {
             sometimes!(Rule::PromiseNotDurable, !self.promises.is_empty() || !self.offers.is_empty());
-            self.drop_stale(now, dropped);
+            self.drop_stale(now, stale);
             return None;
         }
         for queue in [&mut self.promises, &mut self.offers] {
             while let Some(waiting) = queue.front() {
-                let stale = now.mono.millis_since(waiting.queued) > AGE_MAX_MILLIS;
-                if !stale && waiting.after > durable {
+                let is_stale = now.mono.millis_since(waiting.queued) > AGE_MAX_MILLIS;
+                if !is_stale && waiting.after > durable {
                     break;
                 }
                 let Some(waiting) = queue.pop_front() else { break };
-                if stale {
-                    dropped.stale += 1;
-                    continue;
-                }
-                if waiting.lease.as_ref().is_some_and(|lease| !stands(lease)) {
-                    dropped.ended += 1;
+                if is_stale {
+                    *stale += 1;
                     continue;
                 }
                 return Some((waiting.label, waiting.reply));
@@ -133,12 +128,12 @@ impl Gate {
         None
     }
 
-    fn drop_stale(&mut self, now: Now, dropped: &mut Dropped) {
+    fn drop_stale(&mut self, now: Now, stale: &mut u64) {
         for queue in [&mut self.promises, &mut self.offers] {
             while queue.front().is_some_and(|waiting| now.mono.millis_since(waiting.queued) > AGE_MAX_MILLIS)
             {
                 queue.pop_front();
-                dropped.stale += 1;
+                *stale += 1;
             }
         }
     }

@@ -45,6 +45,7 @@ use dhcp::network::Network;
 use failover::endpoint::{Action, Context, Endpoint};
 use failover::times::MaxLead;
 use failover::transition::Service;
+use leases::lease::{Lease, Status};
 use leases::log::Batch;
 use leases::table::Table;
 use marks::{Rule, sometimes};
@@ -52,7 +53,7 @@ use marks::{Rule, sometimes};
 use crate::balance::Balance;
 use crate::counters::Counters;
 pub use crate::edit::{EditError, edit_state};
-use crate::gate::{Dropped, Gate, Promised};
+use crate::gate::Gate;
 pub use crate::interface::{
     Answer, Boot, Caller, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta,
 };
@@ -242,14 +243,10 @@ impl Server {
     /// The next reply that may leave; false if there is none.
     #[must_use]
     pub fn poll_reply(&mut self, now: Now, out: &mut ReplyBuf) -> bool {
-        let mut dropped = Dropped::default();
-        let table = &self.table;
-        let stands = |lease: &Promised| table.get(lease.address).is_some_and(|now| lease.is_kept_by(now));
-        let reply = self.gate.poll(now, self.journal.durable(), self.durable_promise, stands, &mut dropped);
-        sometimes!(Rule::ReplyStale, dropped.stale > 0);
-        sometimes!(Rule::ReplyLeaseEnded, dropped.ended > 0);
-        self.counters.add("replies_dropped", "stale", dropped.stale);
-        self.counters.add("replies_dropped", "lease_ended", dropped.ended);
+        let mut stale = 0;
+        let reply = self.gate.poll(now, self.journal.durable(), self.durable_promise, &mut stale);
+        sometimes!(Rule::ReplyStale, stale > 0);
+        self.counters.add("replies_dropped", "stale", stale);
         let Some((label, reply)) = reply else { return false };
         self.counters.add("replies_sent", label, 1);
         *out = reply;
@@ -363,10 +360,21 @@ impl Server {
     }
 
     /// A lease changed: puts it into the table and on its way to the disk.
-    fn commit(&mut self, lease: leases::lease::Lease) -> Lsn {
+    fn commit(&mut self, lease: Lease) -> Lsn {
         let address = lease.address;
         if self.exchange.amnesia {
             self.endpoint.held_for_amnesia(lease.hold_until);
+        }
+        let ends = |before: &Lease| {
+            before.status == Status::Active
+                && (lease.status != Status::Active
+                    || before.client != lease.client
+                    || before.held_until > lease.held_until)
+        };
+        if self.table.get(address).is_some_and(ends) {
+            let revoked = self.gate.revoke(&lease);
+            sometimes!(Rule::ReplyLeaseEnded, revoked > 0);
+            self.counters.add("replies_dropped", "lease_ended", revoked as u64);
         }
         self.table.put(lease);
         self.journal.lease(address)

@@ -192,8 +192,10 @@ impl Pair {
     /// Whether a server may lose what it has: the other must have all the pair's data (A7).
     pub(super) fn may_lose_store(&self, node: usize) -> bool {
         let [mine, other] = [&self.nodes[node], &self.nodes[1 - node]];
-        let fenced = other.server.as_ref().is_some_and(|server| server.endpoint().fence_in_force().is_some());
-        !other.amnesic && other.synced && !mine.amnesic && (!mine.alone || fenced)
+        let knows = other.server.as_ref().is_some_and(|server| {
+            server.endpoint().fence_in_force().is_some() || server.endpoint().record().unsettled
+        });
+        !other.amnesic && other.synced && !mine.amnesic && (!mine.alone || knows)
     }
 
     /// Whether an operator may find that the other server cannot serve: it does not run, or both are apart.

@@ -50,9 +50,12 @@ impl World {
         if node.dhcpd.is_some() || other.dhcpd.is_some() {
             return !other.amnesic && other.synced && !node.amnesic && !node.alone;
         }
-        // What was granted in PartnerDown is known to one server alone; a fenced partner knows at least that.
-        let fenced = other.server.as_ref().is_some_and(|server| server.endpoint().fence_in_force().is_some());
-        let known = !node.alone || fenced && self.version == 0;
+        // What was granted in PartnerDown is known to one server alone; a fenced partner knows at least that, and so does one
+        // that heard of it.
+        let knows = other.server.as_ref().is_some_and(|server| {
+            server.endpoint().fence_in_force().is_some() || server.endpoint().record().unsettled
+        });
+        let known = !node.alone || knows && self.version == 0;
         self.plan.reckless > 0 || !other.amnesic && other.synced && !other.rotten && !node.amnesic && known
     }
 

@@ -585,6 +585,7 @@ impl Endpoint {
                 sometimes!(match &self.record {
                     record if record.data_lost => Rule::AsksForLostData,
                     record if !record.integrated => Rule::AsksForAllOfStranger,
+                    record if record.unfetched => Rule::AsksAfterServingWithoutData,
                     _ if all => Rule::AsksForAllAgain,
                     _ => Rule::AsksForTheRest,
                 });

@@ -9,7 +9,7 @@ mod support;
 use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::pair::StartupExpiry;
 use api::time::{Now, Seconds, UnixTime};
-use failover::endpoint::{Action, Endpoint, Progress, Refusal, Settings};
+use failover::endpoint::{Action, Endpoint, HoldReason, Progress, Refusal, Settings};
 use failover::record::Record;
 use failover::transition::Service;
 use proptest::prelude::*;
@@ -1123,6 +1123,112 @@ fn note_7_counts_also_if_the_partner_came_back_and_its_state_was_not_heard_befor
     solo.now = clock(at(12, 0, 0));
     solo.cut();
     assert_eq!(solo.endpoint.record().partner_down_at, before, "it says that it still waits");
+}
+
+/// Once it was told everything it may enter RecoverDone at any moment, and say so on a link that is dead.
+#[test]
+fn note_7_counts_from_when_the_partner_was_told_everything() {
+    for told in [true, false] {
+        let mut solo = Solo::running(Role::Primary, PD);
+        solo.hear(REC);
+        if told {
+            solo.endpoint.told_everything();
+        }
+        let before = solo.endpoint.record().partner_down_at;
+        solo.now = clock(at(12, 0, 0));
+        solo.cut();
+        let expected = if told { Some(at(12, 1, 0)) } else { before };
+        assert_eq!(solo.endpoint.record().partner_down_at, expected, "told everything: {told}");
+    }
+}
+
+/// A pause of PartnerDown is no end of it, for the partner that renews meanwhile and for what was granted before.
+#[test]
+fn note_7_and_the_longest_lease_alone_outlast_a_pause() {
+    let mut solo = Solo::running(Role::Primary, PD);
+    solo.endpoint.grants_alone(Seconds(7200));
+    solo.hear(RDONE);
+    solo.endpoint.pause(context(solo.now));
+    assert_eq!(solo.state(), Paused);
+    let solo = Solo::starting(solo.endpoint.record().clone(), at(9, 0, 0));
+    let record = solo.endpoint.record();
+    assert_eq!((record.state, record.alone_lease), (PD, Seconds(7200)));
+    assert_eq!(record.partner_down_at, Some(at(8, 1, 0)), "as after a crash");
+}
+
+/// The link carries what is said on it, heard or not.
+#[test]
+fn a_shutdown_on_a_link_on_which_nothing_was_heard_yet_is_said() {
+    for linked in [true, false] {
+        let mut solo = Solo::running(Role::Primary, CI);
+        if !linked {
+            solo.cut();
+        }
+        assert_eq!(solo.endpoint.heard(), None);
+        solo.endpoint.shut_down(context(solo.now));
+        assert_eq!(solo.endpoint.record().shutdown_unsaid, !linked);
+    }
+}
+
+/// The survivor may have been alone again since, until both are in Normal.
+#[test]
+fn a_survivor_that_loses_its_store_is_noticed_until_normal() {
+    for (role, state) in [(Role::Primary, REC), (Role::Secondary, REC), (Role::Secondary, RDONE)] {
+        let mut solo = Solo::running(role, state);
+        solo.hear(PD);
+        assert!(solo.endpoint.lacks_partner_down(), "{role} {state}");
+        solo.cut();
+        assert!(solo.endpoint.lacks_partner_down(), "{role} {state}, apart");
+        solo.endpoint.link_up(RECEIVE_TIMER);
+        let lacks = solo.endpoint.lacks_partner_down();
+        solo.hear(REC);
+        solo.endpoint.partner_data(Some(at(9, 0, 0)), None, lacks, Seconds(7200), context(solo.now));
+        let hold = solo.endpoint.hold(solo.now.wall).map(|hold| hold.reason);
+        assert_eq!(hold, Some(HoldReason::PartnerDownLost), "{role} {state}");
+    }
+}
+
+/// It may know of leases that this server never fetched, also where the two sort out a conflict.
+#[test]
+fn who_heard_a_survivor_and_is_let_go_in_the_conflict_has_a_hold() {
+    let mut solo = Solo::running(Role::Secondary, CI);
+    solo.hear(PD);
+    assert_eq!(solo.state(), PC);
+    solo.hear(PC);
+    solo.cut();
+    assert_eq!(solo.state(), RI);
+    let since = solo.now.wall;
+    let plain = solo.endpoint.partner_down(Some(since), false, false, GROUNDS, context(solo.now));
+    assert!(matches!(plain, Err(Refusal::Unsynchronised(_))), "{plain:?}");
+    solo.let_go(since).expect("an expert may");
+    assert!(solo.endpoint.hold(solo.now.wall).is_some());
+}
+
+/// Only who served knows that nobody else did.
+#[test]
+fn a_server_that_has_served_nobody_vouches_for_nobody() {
+    for (state, vouches) in [(PD, true), (CI, true), (REC, false)] {
+        let new =
+            Record { integrated: false, partner: None, ..record_of(Role::Secondary, state, at(7, 0, 0)) };
+        let mut solo = Solo::starting(new, at(7, 59, 0));
+        solo.endpoint.link_up(RECEIVE_TIMER);
+        assert_eq!(solo.endpoint.never_knew_partner(), vouches, "{state}");
+    }
+}
+
+/// Not an empty store: it says nothing of when the server served last.
+#[test]
+fn an_old_copy_of_a_store_that_nobody_had_confirmed_counts_from_now() {
+    let record = Record {
+        unconfirmed: Some(StoreStamp::default()),
+        unseen: Some(StoreStamp::default()),
+        failed_at: Some(at(7, 0, 0)),
+        ..record_of(Role::Secondary, REC, at(7, 0, 0))
+    };
+    let mut solo = Solo::starting(record, at(7, 0, 0));
+    solo.endpoint.operator_saw(StoreStamp { epoch: 90, lsn: Lsn(5) }, context(solo.now));
+    assert_eq!(solo.endpoint.record().failed_at, Some(solo.now.wall));
+    assert!(solo.endpoint.record().data_lost);
 }
 
 #[test]

@@ -226,3 +226,26 @@ pub(crate) fn what_is_in_no_pool_is_kept_of_so_many() {
     assert_eq!(answer(&mut bench, again), Some(RejectReason::IllegalIpAddress));
     assert!(bench.server.table().get(first).is_some_and(|lease| lease.held_until.get() >= now + 400));
 }
+
+/// Else the partner, which does not know that the address is out of use, would lease it once its own lease is over.
+#[test]
+fn who_is_refused_for_an_abandoned_address_is_told_of_it() {
+    for role in ROLES {
+        let (mut bench, _) = in_state(role, Manners::Own, State::CommunicationsInterrupted);
+        let (address, _) = bench.lease(2).unwrap_or_else(|| panic!("{role}: no lease"));
+        bench.decline(2, address);
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.say(State::Normal, false);
+        bench.run(Seconds(2));
+        let told = |bench: &Bench| {
+            let updates = bench.updates().filter(|update| update.address == Some(address));
+            updates.filter(|update| update.status == Some(Status::Abandoned)).count()
+        };
+        assert_eq!(told(&bench), 1, "{role}: agreed");
+        let now = bench.now().wall.get();
+        let given = answer(&mut bench, update(Status::Active, address, 3, now, now + 30));
+        assert_eq!(given, Some(RejectReason::LessCriticalBindingInformation), "{role}");
+        bench.run(Seconds(2));
+        assert_eq!(told(&bench), 2, "{role}");
+    }
+}

@@ -32,6 +32,34 @@ fn an_address_outside_the_pools_is_illegal() {
     assert_eq!(number(&judge(&mine(Status::Free), &update(Status::Active), &ctx)), Some(1));
 }
 
+/// By clocks that differ, contacts do not tell which came last.
+#[test]
+fn by_clocks_that_differ_a_release_of_what_is_over_counts() {
+    let over = Lease { cltt: Some(t(320)), held_until: t(440), hold_until: t(0), ..mine(Status::Active) };
+    for status in [Status::Released, Status::Reset] {
+        for (guard, expected) in [(0, Some(15)), (40, None)] {
+            let mut ctx = ctx(Role::Primary, Dialect::Own);
+            (ctx.now, ctx.guard) = (t(500), Seconds(guard));
+            let verdict = judge(&over, &seen(310, update(status)), &ctx);
+            assert_eq!(number(&verdict), expected, "{status}, clocks {guard} s apart");
+        }
+    }
+}
+
+/// Each server would find the other's correction too low, for ever.
+#[test]
+fn until_when_an_abandoned_address_was_promised_is_not_argued_about_to_the_second() {
+    for (more, expected) in [(2, Sync::Agreed), (5, Sync::Due)] {
+        let mut ctx = ctx(Role::Primary, Dialect::Own);
+        ctx.partner_ahead = 42;
+        let said = BindingUpdate { lease_expiry: Some(1000 + 42), ..update(Status::Abandoned) };
+        let there = accepted(judge(&mine(Status::Free), &said, &ctx)).held_until;
+        let here = Lease { held_until: there + Seconds(more), ..mine(Status::Abandoned) };
+        let lease = accepted(judge(&here, &said, &ctx));
+        assert_eq!((lease.held_until, lease.sync), (here.held_until, expected), "{more} s more");
+    }
+}
+
 #[test]
 fn a_binding_of_a_client_needs_its_hardware_address() {
     for status in Status::ALL {
