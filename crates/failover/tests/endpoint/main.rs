@@ -1220,15 +1220,17 @@ fn a_server_that_has_served_nobody_vouches_for_nobody() {
 #[test]
 fn an_old_copy_of_a_store_that_nobody_had_confirmed_counts_from_now() {
     let record = Record {
-        unconfirmed: Some(StoreStamp::default()),
-        unseen: Some(StoreStamp::default()),
+        data_lost: true,
         failed_at: Some(at(7, 0, 0)),
         ..record_of(Role::Secondary, REC, at(7, 0, 0))
     };
-    let mut solo = Solo::starting(record, at(7, 0, 0));
-    solo.endpoint.operator_saw(StoreStamp { epoch: 90, lsn: Lsn(5) }, context(solo.now));
-    assert_eq!(solo.endpoint.record().failed_at, Some(solo.now.wall));
-    assert!(solo.endpoint.record().data_lost);
+    let now = clock(at(8, 0, 0));
+    let loaded = StoreStamp::default();
+    let mut endpoint =
+        Endpoint::start(Role::Secondary, Some(record), loaded, at(7, 0, 0), SETTINGS, context(now));
+    endpoint.operator_saw(StoreStamp { epoch: 90, lsn: Lsn(5) }, context(now));
+    assert_eq!(endpoint.record().failed_at, Some(now.wall));
+    assert!(endpoint.record().data_lost);
 }
 
 #[test]
