@@ -112,7 +112,7 @@ pub enum Failure {
     /// A clock is not what it was in the handshake: one of the two was set, or they drifted apart.
     #[error(
         "the partner's clock was ahead of ours by {at_most} s at most when the connection was made, and is by {ahead} s \
-         now: one of the two was set; connecting anew"
+         now: one of the two was set, or they drift; connecting anew"
     )]
     ClockSet {
         /// Seconds, by the handshake; negative if it was behind.
@@ -156,6 +156,8 @@ pub const PROTOCOL_VERSION: u8 = 1;
 pub const CLOCK_DIFFERENCE_MAX: u32 = 60;
 /// With whole seconds on both sides, less than this is measuring error, which the guard covers.
 const CLOCK_TOLERANCE: i64 = 2;
+/// A clock that differs by so much more than the handshake bounds was set. Less may be a process that was slow to read it.
+const CLOCK_SET: i64 = 5;
 /// What a secondary tells a peer that did not open.
 const NO_CONNECT: &str = "no CONNECT came: both servers may be configured as secondary";
 /// Updates under way with a peer that does not say how many it takes.
@@ -468,7 +470,7 @@ impl Session {
         let at_most = self.handshake_times.partner_ahead_at_most(self.settings.role);
         let Some(at_most) = at_most.filter(|_| self.speaks_own()) else { return Ok(()) };
         let ahead = i64::from(time) - i64::from(now.wall.get());
-        if ahead > at_most + CLOCK_TOLERANCE {
+        if ahead > at_most + CLOCK_SET {
             return Err(Failure::ClockSet { at_most, ahead });
         }
         Ok(())

@@ -534,11 +534,8 @@ impl Endpoint {
             {
                 true
             }
-            // By an expert. This server in PartnerDown may have to wait for its barrier.
-            State::RecoverDone if change == fence.stamp() => self.record.state != State::PartnerDown,
-            // From the others only an expert lets somebody go, who has a hold then or stops hearing this server by another
-            // change; the latest fence names that one if it came since. A later connection shows that what it names is
-            // history: the partner's store was lost.
+            // From the others as they are only an expert lets somebody go. The latest fence names a later change if it came
+            // since; a later connection shows that what it names is history: the partner's store was lost.
             _ => self.fenced_in_contact && change != fence.stamp(),
         }
     }

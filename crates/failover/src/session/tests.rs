@@ -91,7 +91,7 @@ fn a_clock_that_is_set_is_noticed_while_the_link_is_up() {
 #[test]
 fn a_connection_ends_when_a_clock_is_ahead_of_what_the_handshake_said() {
     for before in [-40_i64, 0, 40] {
-        for set_by in [-50, -3, -2, 2, 3, 50] {
+        for set_by in [-50, -7, -3, 3, 7, 50] {
             let (mut primary, mut secondary) = handshake(0, 0, 0, before);
             let after = before + set_by;
             let contact = || Message::Contact { extensions: Vec::new() };
@@ -107,11 +107,8 @@ fn a_connection_ends_when_a_clock_is_ahead_of_what_the_handshake_said() {
                 let moved = ahead - before;
                 for (heard, moved) in heard.into_iter().zip([moved, -moved]) {
                     let ended = matches!(heard, Err(Failure::ClockSet { .. }));
-                    // The handshake's next message came a second later, which is doubt at the secondary.
                     assert!(ended || heard.is_ok(), "{heard:?}");
-                    if moved.abs() != 3 {
-                        assert_eq!(ended, moved > 3, "{before} s, then {ahead} s");
-                    }
+                    assert_eq!(ended, moved > 6, "{before} s, then {ahead} s");
                 }
             }
         }
