@@ -306,6 +306,7 @@ impl Checker {
         let Some(server) = &sender.server else { return Ok(()) };
         let violation = |invariant, what: String| Err(Violation { invariant, time, what });
         let endpoint = server.endpoint();
+        // Not by the server's own word alone.
         let unheard = endpoint.heard().is_none() && endpoint.fence_in_force().is_some();
         if unheard || endpoint.is_fenced() {
             return violation("I10 silence", format!("the {} answers although it is fenced", sender.role));

@@ -127,6 +127,12 @@ impl Record {
             .filter(|fence| self.unfenced.is_none_or(|ended| ended < fence.stamp()))
     }
 
+    /// Whether the partner may know of leases that this server does not: what the one granted alone, or the other lost.
+    #[must_use]
+    pub fn lacks_leases(&self) -> bool {
+        self.unsettled || self.unfetched
+    }
+
     /// The record of a store that holds nothing: lost, until a bootstrap token says that it is new
     /// (§4 step 1).
     #[must_use]

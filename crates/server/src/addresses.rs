@@ -49,7 +49,7 @@ impl Server {
         };
         let (new_clients_from, held_since) =
             // In the two others a human vouched for, or configured, what is served.
-            if self.endpoint.lacks_leases()
+            if self.endpoint.record().lacks_leases()
                 && !matches!(here.state, State::PartnerDown | State::ResolutionInterrupted)
             {
                 sometimes!(Rule::Unsettled);

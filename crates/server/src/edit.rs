@@ -120,7 +120,7 @@ pub fn edit_state(
         | State::RecoverDone
         | State::RecoverWait => return Err(EditError::WrongState(state)),
     };
-    if record.unsettled || record.unfetched || record.fence_in_force().is_some() {
+    if record.lacks_leases() || record.fence_in_force().is_some() {
         return Err(EditError::Unsynchronised);
     }
     if at.is_some_and(|at| at < heard_until) {

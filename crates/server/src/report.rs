@@ -156,7 +156,7 @@ impl Server {
             new_clients_from: hold.and_then(|hold| hold.until.timestamp()),
             new_clients_wait_for: match hold {
                 Some(hold) => Some(hold.reason.as_str().to_owned()),
-                None => self.endpoint.lacks_leases().then(|| "PartnerUpdates".to_owned()),
+                None => record.lacks_leases().then(|| "PartnerUpdates".to_owned()),
             },
             held: record.held,
             exit_blocked: self.exchange.barrier.as_ref().map(|barrier| self.exit_blocked(barrier)),

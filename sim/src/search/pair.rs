@@ -192,9 +192,7 @@ impl Pair {
     /// Whether a server may lose what it has: the other must have all the pair's data (A7).
     pub(super) fn may_lose_store(&self, node: usize) -> bool {
         let [mine, other] = [&self.nodes[node], &self.nodes[1 - node]];
-        let knows = other.server.as_ref().is_some_and(|server| {
-            server.endpoint().fence_in_force().is_some() || server.endpoint().record().unsettled
-        });
+        let knows = other.server.as_ref().is_some_and(|server| server.endpoint().lacks_partner_down());
         !other.amnesic && other.synced && !mine.amnesic && (!mine.alone || knows)
     }
 

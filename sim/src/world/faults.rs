@@ -52,9 +52,7 @@ impl World {
         }
         // What was granted in PartnerDown is known to one server alone; a fenced partner knows at least that, and so does one
         // that heard of it.
-        let knows = other.server.as_ref().is_some_and(|server| {
-            server.endpoint().fence_in_force().is_some() || server.endpoint().record().unsettled
-        });
+        let knows = other.server.as_ref().is_some_and(|server| server.endpoint().lacks_partner_down());
         let known = !node.alone || knows && self.version == 0;
         self.plan.reckless > 0 || !other.amnesic && other.synced && !other.rotten && !node.amnesic && known
     }

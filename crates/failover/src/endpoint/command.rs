@@ -163,8 +163,7 @@ impl Endpoint {
     fn is_unsynchronised(&self) -> bool {
         self.is_starting() && self.record.state != State::PartnerDown
             || self.fence_in_force().is_some()
-            || self.record.unsettled
-            || self.record.unfetched
+            || self.record.lacks_leases()
             || matches!(self.record.state, State::Recover | State::RecoverWait)
     }
 
@@ -337,8 +336,8 @@ impl Endpoint {
         if self.partner_serves() || confirm { Ok(()) } else { Err(Refusal::PartnerNotServing) }
     }
 
-    /// Stops for long. The next start recovers from the partner, which takes over, unless it is not
-    /// [`Endpoint::shutdown_was_said`] to it.
+    /// Stops for long. The next start recovers from the partner, which takes over, unless it
+    /// [was not told](Endpoint::shutdown_was_not_said).
     pub fn shut_down(&mut self, ctx: Context) {
         if self.record.state != State::Shutdown {
             let previous = self.record.state;

@@ -87,12 +87,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether the partner may know of leases that this server does not: what the one granted alone, or the other lost.
-    #[must_use]
-    pub fn lacks_leases(&self) -> bool {
-        self.record.unsettled || self.record.unfetched
-    }
-
     /// The partner has told all that it knows of requests.
     pub fn requests_heard(&mut self) {
         self.record_changed |= std::mem::take(&mut self.record.requests_unheard);

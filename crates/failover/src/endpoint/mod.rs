@@ -88,7 +88,7 @@ pub struct Endpoint {
     heard: Option<(State, bool)>,
     /// The number of that change of its state, if the partner is one of ours.
     heard_change: Option<StateStamp>,
-    /// The latest fence came on the present connection, after what the partner said last or before.
+    /// The latest fence came while the present connection was up.
     fenced_in_contact: bool,
     /// The first state that the partner said on the present connection, and since when it was in it, by its clock.
     first_word: Option<(State, UnixTime)>,

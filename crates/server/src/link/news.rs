@@ -71,7 +71,7 @@ impl Server {
     /// What the partner may know of both stores.
     pub(super) fn progress(&self) -> Extension {
         let record = self.endpoint.record();
-        let own = self.endpoint.announced_store(self.durable_store());
+        let own = self.announced_store();
         let partner = record.partner.and_then(|partner| partner.highest).unwrap_or_default();
         Extension::Progress {
             epoch: own.epoch,
@@ -82,8 +82,9 @@ impl Server {
         }
     }
 
-    fn durable_store(&self) -> StoreStamp {
-        StoreStamp { epoch: self.endpoint.record().stamp.epoch, lsn: self.journal.durable() }
+    fn announced_store(&self) -> StoreStamp {
+        let epoch = self.endpoint.record().stamp.epoch;
+        self.endpoint.announced_store(StoreStamp { epoch, lsn: self.journal.durable() })
     }
 
     /// What an own partner is told with each STATE and CONTACT.
@@ -99,7 +100,7 @@ impl Server {
         let MaxLead { owed, owed_until, .. } = self.max_lead;
         let owed_mclt = OwedMclt { seconds: owed, until: owed_until };
         let record = self.endpoint.record();
-        let store = self.endpoint.announced_store(self.durable_store());
+        let store = self.announced_store();
         let told = Told {
             requests,
             state_epoch: Some(record.stamp.epoch).filter(|epoch| *epoch != store.epoch),

@@ -14,7 +14,7 @@ use api::time::{Seconds, UnixTime};
 use serde_json::json;
 use server::{Answer, Caller, Command, edit_state};
 
-use self::pair::{Dhcp, LEASE, MCLT, P, Pair, S, manifest, request};
+use self::pair::{Dhcp, LEASE, MCLT, P, Pair, S, manifest, manifest_with, request};
 
 const CI: State = State::CommunicationsInterrupted;
 
@@ -454,11 +454,7 @@ fn rc_8_after_both_stores_are_lost_no_new_client_gets_an_address_until_the_longe
 /// Its successor starts with the configuration of today (simulator seed 9746616).
 #[test]
 fn who_lost_its_store_waits_by_the_mclt_that_its_leases_were_granted_under() {
-    let with = |mclt: u32| {
-        let mut manifest = serde_json::to_value(manifest()).expect("JSON");
-        manifest["spec"]["mcltSeconds"] = mclt.into();
-        serde_json::from_value::<api::pair::PairManifest>(manifest).expect("a manifest")
-    };
+    let with = |mclt: u32| manifest_with("mcltSeconds", mclt.into());
     for loser in [P, S] {
         let mut pair = Pair::stopped();
         pair.start_with(P, true, with(LEASE));
@@ -496,11 +492,7 @@ fn who_follows_a_lost_survivor_waits_for_leases_as_long_as_that_one_said_it_gran
         // Nobody said anything.
         ("Mclt", "Mclt", false, LEASE),
     ] {
-        let with = |mode: &str| {
-            let mut manifest = serde_json::to_value(manifest()).expect("JSON");
-            manifest["spec"]["partnerDownLeaseTime"] = mode.into();
-            serde_json::from_value::<api::pair::PairManifest>(manifest).expect("a manifest")
-        };
+        let with = |mode: &str| manifest_with("partnerDownLeaseTime", mode.into());
         let mut pair = Pair::stopped();
         pair.start_with(P, true, with(survivors));
         pair.start_with(S, true, with(mine));

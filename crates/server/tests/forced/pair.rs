@@ -68,6 +68,13 @@ pub(crate) fn manifest() -> PairManifest {
     serde_json::from_value(json).expect("a manifest")
 }
 
+/// The same with another value of a field of its specification.
+pub(crate) fn manifest_with(field: &str, value: serde_json::Value) -> PairManifest {
+    let mut manifest = serde_json::to_value(manifest()).expect("JSON");
+    manifest["spec"][field] = value;
+    serde_json::from_value(manifest).expect("a manifest")
+}
+
 impl Pair {
     /// A brand-new pair in Normal.
     pub(crate) fn normal() -> Self {
