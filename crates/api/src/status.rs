@@ -388,8 +388,8 @@ pub struct ServerReport {
     /// Last durable change.
     #[serde(default)]
     pub lsn: Lsn,
-    /// What the store held when the process started, before the epoch was raised; or at an earlier start, if nobody
-    /// has confirmed since that it was no old copy.
+    /// What the store held when the process started, before the epoch was raised; or at an earlier start, if the operator
+    /// has not said since what it remembers of the store.
     #[serde(default)]
     pub loaded: StoreStamp,
     /// The highest that this server knows of its partner.
@@ -407,7 +407,8 @@ pub struct ServerReport {
     /// When contact with the partner was lost, the earliest `downSince` that needs no expert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupted_at: Option<Timestamp>,
-    /// Partner or operator have confirmed that what the store held at the start was not an old copy.
+    /// The operator has said what it remembers of the store, and what the store held at the start was compared with
+    /// that: from here on the operator may remember this start.
     #[serde(default)]
     pub store_confirmed: bool,
     /// Maximum client lead time in force.

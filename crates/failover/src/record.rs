@@ -38,11 +38,14 @@ pub struct Record {
     pub wait_until: Option<UnixTime>,
     /// The bootstrap token was used; no other will be.
     pub token_burnt: bool,
+    /// When a token called this secondary brand-new: until Normal nobody but the primary serves.
+    #[serde(default)]
+    pub waits_for_primary_since: Option<UnixTime>,
     /// What the store held at the earliest start that the partner has not confirmed since: what a
     /// handshake announces, so that a restored backup is found however many restarts follow (§2.2).
     pub unconfirmed: Option<StoreStamp>,
-    /// What it held at the earliest start since which neither partner nor operator has confirmed it. The
-    /// operator remembers stamps of starts that it has confirmed, so it is not to be compared with an older one.
+    /// The same of the operator, who is asked whatever the partner said. It remembers stamps of starts that it has
+    /// confirmed, so it is not to be compared with an older one.
     #[serde(default)]
     pub unseen: Option<StoreStamp>,
     /// The longest lease that the configuration in force allows.
@@ -114,6 +117,20 @@ pub struct PartnerRecord {
     pub stamp: Option<StateStamp>,
     /// The highest (epoch, LSN) that it said of its store.
     pub highest: Option<StoreStamp>,
+    /// What it said before Paused: the state in which it comes back.
+    #[serde(default)]
+    pub before_pause: Option<State>,
+}
+
+impl PartnerRecord {
+    /// The state in which it goes on, perhaps already: of a partner that only paused the one before that.
+    #[must_use]
+    pub fn goes_on_in(&self) -> State {
+        match (self.state, self.before_pause) {
+            (State::Paused, Some(before)) => before,
+            (state, _) => state,
+        }
+    }
 }
 
 impl Record {
@@ -151,6 +168,7 @@ impl Record {
             failed_at: Some(now),
             wait_until: None,
             token_burnt: false,
+            waits_for_primary_since: None,
             unconfirmed: None,
             unseen: None,
             longest_lease: Seconds::ZERO,

@@ -168,6 +168,8 @@ rules! {
         HoldBothLost,
         /// the partner lost what it had granted alone: a hold
         HoldPartnerDownLost,
+        /// the primary of a new pair, which serves alone at first, lost its store before both had met: a hold
+        PrimaryLostBeforeTheyMet,
         /// PartnerDown without having synchronised: a hold (§7.5)
         HoldSerialPartnerDown,
         /// the partner tells of a hold

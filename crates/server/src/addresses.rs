@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use api::identity::State;
 use api::pair::PartnerDownLeaseTime;
-use api::time::{Now, UnixTime};
+use api::time::{Now, Seconds, UnixTime};
 use dhcp::network::ServedSubnet;
 use dhcp::offer::Addresses;
 use failover::binding::{self, Here, Serving};
@@ -73,11 +73,15 @@ impl Server {
 
     /// In PartnerDown the partner must know, should this server be lost, how long the leases are (§7.5).
     pub(crate) fn note_alone_lease(&mut self) {
-        let longest = match self.config.partner_down_lease_time {
+        self.endpoint.grants_alone(self.longest_alone());
+    }
+
+    /// The longest lease of a survivor with the configuration in force.
+    pub(crate) fn longest_alone(&self) -> Seconds {
+        match self.config.partner_down_lease_time {
             PartnerDownLeaseTime::Full => self.config.longest_lease(),
             PartnerDownLeaseTime::Mclt => self.max_lead.for_waits(),
-        };
-        self.endpoint.grants_alone(longest);
+        }
     }
 
     /// The same for one address: where dynamic BOOTP is served, the partner's stay its own (§6.6).

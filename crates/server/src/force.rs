@@ -265,8 +265,10 @@ impl Server {
     }
 
     fn grounds(&self) -> Grounds {
+        // A partner that has spoken since may have taken up a longer lease after that, which this server then has as well.
         let told = self.endpoint.record().partner_alone_lease;
-        let longest_lease = told.unwrap_or_else(|| self.config.longest_lease());
+        let longest_lease =
+            told.map_or_else(|| self.config.longest_lease(), |told| told.max(self.longest_alone()));
         Grounds { isc_partner: self.partner_may_be_isc(), longest_lease }
     }
 

@@ -95,8 +95,8 @@ pub struct Server {
     journal: Journal,
     /// What the store held when the process started.
     loaded: StoreStamp,
-    /// The change that says that somebody confirmed that.
-    confirmed_since: Option<Lsn>,
+    /// The change that says that the operator has compared that with what it remembers.
+    compared_since: Option<Lsn>,
     gate: Gate,
     /// The change that allowed the present service; no reply leaves before it is durable.
     service_since: Lsn,
@@ -387,8 +387,8 @@ impl Server {
             self.carry_out(now, action);
         }
         self.log_record_change();
-        if self.confirmed_since.is_none() && self.endpoint.is_store_confirmed() {
-            self.confirmed_since = Some(self.journal.last());
+        if self.compared_since.is_none() && self.endpoint.is_compared_with_operator() {
+            self.compared_since = Some(self.journal.last());
         }
         if self.endpoint.service() == Service::Silent {
             // Also without a change of state: RecoverDone stops serving with the link (H-20).

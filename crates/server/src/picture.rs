@@ -24,7 +24,7 @@ impl Server {
             max_lead,
             journal,
             loaded: _,
-            confirmed_since,
+            compared_since,
             gate,
             service_since,
             promise,
@@ -50,7 +50,7 @@ impl Server {
         } = self;
         write!(
             out,
-            "{endpoint:?} {max_lead:?} {confirmed_since:?} {service_since:?} {promise:?} {promises:?}"
+            "{endpoint:?} {max_lead:?} {compared_since:?} {service_since:?} {promise:?} {promises:?}"
         )?;
         write!(out, "{durable_promise:?} {offers:?} {balance:?} {failure:?} {store_low} {waiting_since:?}")?;
         write!(out, "{latest:?} {stopping:?} {} ", journal.is_waiting())?;

@@ -41,7 +41,7 @@ impl Server {
             partner_down_cause: record.partner_down_cause,
             interrupted_at: record.interrupted_at.and_then(UnixTime::timestamp),
             // Whoever then remembers this start must be able to rely on it after the next one.
-            store_confirmed: self.confirmed_since.is_some_and(|change| change <= self.journal.durable()),
+            store_confirmed: self.compared_since.is_some_and(|change| change <= self.journal.durable()),
             mclt_seconds: self.max_lead.for_grants().get(),
             backup_pct: self.config.backup_pct,
             pools: self.pools(),

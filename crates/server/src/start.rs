@@ -115,7 +115,7 @@ impl Server {
             max_lead: lead,
             journal: Journal::new(loaded.lsn, documents),
             loaded,
-            confirmed_since: None,
+            compared_since: None,
             gate: Gate::default(),
             service_since: loaded.lsn,
             promise: last_operational,

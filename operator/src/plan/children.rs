@@ -193,8 +193,8 @@ fn last_pod(seen: &ServerSeen) -> Option<String> {
     Some(serde_json::to_string(&last).expect("plain JSON"))
 }
 
-/// The highest that is remembered of a store: taken anew with each start and change of state, once it is sure
-/// that the store is no old copy of itself.
+/// The highest that is remembered of a store: taken anew with each start and change of state, once the server has
+/// compared what it loaded with what was remembered before.
 fn highest(pair: &DhcpFailoverPair, role: Role, seen: &ServerSeen) -> Option<String> {
     let claim = seen.claim.as_ref()?;
     let before = claim.highest;

@@ -63,8 +63,11 @@ impl Step {
     }
 }
 
-/// The highest that was ever seen of a server's store, for one that cannot be sure yet that it is no old copy.
-/// What is remembered from before its present start counts; of a store never seen before it is what it loaded.
+/// The highest that was ever seen of a server's store, for one that cannot be sure yet that it is no old copy; of a
+/// store never seen before it is what it loaded. Nothing is remembered of a start before it was compared ([`HIGHEST`]),
+/// so whatever is remembered is of an earlier one, or of one that an old copy does not know.
+///
+/// [`HIGHEST`]: crate::names::HIGHEST
 #[must_use]
 pub fn confirmation(server: &ServerSeen) -> Option<StoreStamp> {
     let report = server.live().filter(|report| !report.store_confirmed)?;
@@ -72,8 +75,7 @@ pub fn confirmation(server: &ServerSeen) -> Option<StoreStamp> {
     if report.store != StoreStatus::Present || report.volume_uid.as_deref() != Some(claim.uid.as_str()) {
         return None;
     }
-    let before = claim.highest.filter(|highest| highest.epoch < report.epoch);
-    Some(before.unwrap_or(report.loaded))
+    Some(claim.highest.unwrap_or(report.loaded))
 }
 
 /// Decides.

@@ -150,8 +150,7 @@ impl World {
         let seen = StoreStamp { epoch: report.epoch, lsn: report.lsn };
         let before = self.operator.highest[node];
         if !report.store_confirmed {
-            // What is remembered from before this start is what it is compared with.
-            let known = if before.epoch > 0 && before.epoch < report.epoch { before } else { report.loaded };
+            let known = if before.epoch > 0 { before } else { report.loaded };
             self.give_soon(node, Command::Highest(known));
         } else if seen > before {
             self.operator.highest[node] = seen;

@@ -7,6 +7,7 @@ use marks::{Rule, sometimes};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Endpoint, recovers};
+use crate::record::Record;
 
 /// A hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
@@ -127,9 +128,18 @@ impl Endpoint {
     #[must_use]
     pub fn lacks_partner_down(&self) -> bool {
         let recovers = self.record.state == State::Recover
-            && self.record.partner.is_some_and(|partner| partner.state == State::PartnerDown);
+            && self.record.partner.is_some_and(|partner| partner.goes_on_in() == State::PartnerDown);
         // Also once it has got what there was: the survivor may have been alone again since, until both are in Normal.
         recovers || self.record.unsettled || self.fence_in_force().is_some()
+    }
+
+    /// Whether the primary of a new pair, which serves alone at first, lost its data since then.
+    fn never_met_before(&self, lost_since: UnixTime, ctx: Context) -> bool {
+        let Record { integrated, waits_for_primary_since, .. } = &self.record;
+        let never_met =
+            !integrated && waits_for_primary_since.is_some_and(|since| lost_since > since + ctx.guard);
+        sometimes!(Rule::PrimaryLostBeforeTheyMet, never_met);
+        never_met
     }
 
     /// The configuration in force allows leases of this length at most. Those of a longer one go on.
@@ -191,7 +201,9 @@ impl Endpoint {
     ) {
         let begin = match (lost_since, self.data_lost_since()) {
             (Some(partner), Some(own)) => Some((own.max(partner), HoldReason::BothStoresLost)),
-            (Some(partner), None) if lacks_partner_down => Some((partner, HoldReason::PartnerDownLost)),
+            (Some(partner), None) if lacks_partner_down || self.never_met_before(partner, ctx) => {
+                Some((partner, HoldReason::PartnerDownLost))
+            }
             _ => None,
         };
         if let Some((begin, reason)) = begin {

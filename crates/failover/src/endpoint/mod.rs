@@ -104,6 +104,8 @@ pub struct Endpoint {
     knew_nobody: bool,
     /// This process found nothing in its store.
     store_was_empty: bool,
+    /// The partner remembered no more of the store than this process found in it.
+    confirmed_by_partner: bool,
     /// In PartnerDown a partner that recovers is connected, and its state is not known yet.
     renews_unheard: bool,
     /// Since when this process misses its partner in CommunicationsInterrupted, for the safe period.
@@ -154,7 +156,7 @@ impl Endpoint {
         // It may be in RecoverDone by now, and renews once it hears us, whether or not we hear it.
         self.renews_unheard = record.state == State::PartnerDown
             && !record.partner_renews
-            && record.partner.is_some_and(|partner| recovers(partner.state));
+            && record.partner.is_some_and(|partner| recovers(partner.goes_on_in()));
         if self.renews_unheard {
             self.record.partner_renews = true;
             self.record_changed = true;
@@ -210,6 +212,7 @@ impl Endpoint {
             since,
             stamp: known.and_then(|known| known.stamp).max(change),
             highest: known.and_then(|known| known.highest),
+            before_pause: known.map(|known| known.goes_on_in()).filter(|_| state == State::Paused),
         });
         if std::mem::take(&mut self.renews_unheard) {
             self.record.partner_renews = false;
@@ -545,7 +548,7 @@ impl Endpoint {
     fn is_conflict_one_sided(&self) -> bool {
         self.record.state == State::ResolutionInterrupted
             && self.heard.is_none()
-            && self.record.partner.is_some_and(|partner| partner.state == State::PartnerDown)
+            && self.record.partner.is_some_and(|partner| partner.goes_on_in() == State::PartnerDown)
     }
 
     /// When this server was surely silent from, before its present start.

@@ -66,6 +66,7 @@ impl Endpoint {
             last_operational,
             knew_nobody: false,
             store_was_empty: lost,
+            confirmed_by_partner: false,
             renews_unheard: false,
             contact_lost: None,
             actions: VecDeque::new(),
@@ -120,16 +121,17 @@ impl Endpoint {
             self.fall_back("the partner", announced, progress.known_of_partner, ctx);
         }
         self.record.unconfirmed = None;
-        self.record.unseen = None;
         self.record_changed = true;
+        // One that remembers nothing of a store that has a past vouches for nothing.
+        self.confirmed_by_partner = progress.known_of_partner.epoch > 0 || announced.epoch == 0;
         self.note_progress(progress);
     }
 
-    /// The operator's word of the highest that it ever saw of this store: the first who remembers more than
-    /// the store held at the start finds the old copy (§2.2). What is announced to the partner stays, as the
-    /// partner may remember more.
+    /// The operator's word of the highest that it ever saw of this store, also of one that the partner found whole: it
+    /// may have been down while this server went on, and whoever remembers more finds the old copy (§2.2). For the same
+    /// reason what is announced to the partner stays.
     pub fn operator_saw(&mut self, highest: StoreStamp, ctx: Context) {
-        // Once confirmed, what it saw of this start is no news; a later start is one that this store never had.
+        // Once it has spoken, what it saw of this start is no news; a later start is one that this store never had.
         let of_this_start = StoreStamp { epoch: self.record.stamp.epoch, lsn: Lsn(u64::MAX) };
         self.record_changed |= self.record.unseen.is_some();
         let held = self.record.unseen.take().unwrap_or(of_this_start);
@@ -139,9 +141,15 @@ impl Endpoint {
         }
     }
 
-    /// Whether somebody has confirmed since the start that the store was no old copy.
+    /// Whether partner or operator have confirmed since the start that the store was no old copy.
     #[must_use]
     pub fn is_store_confirmed(&self) -> bool {
+        self.confirmed_by_partner || self.is_compared_with_operator()
+    }
+
+    /// Whether the operator has said since the start what it remembers of the store.
+    #[must_use]
+    pub fn is_compared_with_operator(&self) -> bool {
         self.record.unseen.is_none()
     }
 
@@ -149,6 +157,10 @@ impl Endpoint {
         let epoch = known.epoch.saturating_add(1);
         if epoch > self.record.stamp.epoch {
             self.record.stamp = StateStamp { epoch, transition: 0 };
+        }
+        if self.record.unseen.is_some() {
+            // Of the new life nobody remembers anything yet; whatever does not reach it is known to be lost.
+            self.record.unseen = Some(StoreStamp { epoch: self.record.stamp.epoch, lsn: Lsn::ZERO });
         }
         let why = format!(
             "the store holds {}/{} but {who} saw {}/{}: fetching everything from the partner",
@@ -173,6 +185,7 @@ impl Endpoint {
             since: UnixTime::ZERO,
             stamp: None,
             highest: None,
+            before_pause: None,
         });
         let highest = partner.highest.max(Some(progress.own));
         if highest != partner.highest {
@@ -205,6 +218,7 @@ impl Endpoint {
             Role::Primary => self.let_go(PartnerDownCause::Bootstrap, "first start of a new pair", ctx),
             // Asks for everything all the same: it has no record of the partner.
             Role::Secondary => {
+                self.record.waits_for_primary_since = Some(ctx.now.wall);
                 self.announce();
                 if let Some((state, startup)) = self.heard {
                     self.apply(on_partner_state(State::Recover, state, startup), ctx);

@@ -577,6 +577,57 @@ fn rb_2_what_the_operator_saw_of_a_confirmed_start_is_no_sign_of_an_old_copy() {
 }
 
 #[test]
+fn rb_5_the_operator_finds_an_old_copy_that_a_partner_which_was_down_found_whole() {
+    let mut record = record_of(Role::Primary, N, at(8, 0, 0));
+    record.stamp = StateStamp { epoch: 7, transition: 3 };
+    let mut solo = Solo::starting(record, at(8, 0, 0));
+    // It loaded (7, 100).
+    let known_of_partner = StoreStamp { epoch: 7, lsn: Lsn(50) };
+    let progress = Progress { known_of_partner, ..Progress::default() };
+    solo.endpoint.compare_stores(progress, context(solo.now));
+    assert_ne!(solo.state(), REC, "the partner remembers less than was loaded");
+    assert!(solo.endpoint.is_store_confirmed());
+    assert!(!solo.endpoint.is_compared_with_operator());
+
+    // Whether it speaks in this life of the server or in the next one.
+    let restarted = Solo::starting(solo.endpoint.record().clone(), at(8, 0, 0));
+    for mut solo in [solo, restarted] {
+        solo.endpoint.operator_saw(StoreStamp { epoch: 7, lsn: Lsn(80_000) }, context(solo.now));
+        assert_eq!(solo.state(), REC);
+        assert!(solo.endpoint.record().data_lost);
+    }
+}
+
+#[test]
+fn rb_4_the_operator_remembers_a_start_that_an_old_copy_counts_anew() {
+    let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
+    let epoch = solo.endpoint.record().stamp.epoch;
+    solo.endpoint.operator_saw(StoreStamp { epoch, lsn: Lsn(2) }, context(solo.now));
+    assert_eq!(solo.state(), REC);
+    assert_eq!(solo.endpoint.record().stamp.epoch, epoch + 1);
+}
+
+#[test]
+fn what_the_partner_found_the_operator_need_not_find_again() {
+    let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
+    let known_of_partner = StoreStamp { epoch: 9, lsn: Lsn(5000) };
+    let progress = Progress { known_of_partner, ..Progress::default() };
+    solo.endpoint.compare_stores(progress, context(solo.now));
+    let stamp = solo.endpoint.record().stamp;
+    assert_eq!((solo.state(), stamp.epoch), (REC, 10));
+    solo.endpoint.operator_saw(StoreStamp { epoch: 9, lsn: Lsn(4000) }, context(solo.now));
+    assert_eq!(solo.endpoint.record().stamp, stamp, "no second recovery");
+    assert!(solo.endpoint.is_compared_with_operator());
+}
+
+#[test]
+fn a_partner_that_remembers_nothing_confirms_no_store_with_a_past() {
+    let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
+    solo.endpoint.compare_stores(Progress::default(), context(solo.now));
+    assert!(!solo.endpoint.is_store_confirmed());
+}
+
+#[test]
 fn h_23_the_operators_word_does_not_hide_an_old_copy_from_the_partner() {
     let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
     let announced = solo.endpoint.announced_store(StoreStamp { epoch: 99, lsn: Lsn(1) });

@@ -1101,9 +1101,15 @@ fn note_7_a_link_lost_behind_recover_done_moves_the_date_of_partner_down() {
 
 #[test]
 fn note_7_counts_also_if_the_partner_came_back_and_its_state_was_not_heard_before_the_link_was_lost() {
-    for (last_heard, moved) in [(RWAIT, true), (REC, true), (N, false)] {
+    let cases = [(RWAIT, true), (REC, true), (N, false)];
+    for ((last_heard, moved), pauses) in cases.into_iter().flat_map(|case| [(case, false), (case, true)]) {
         let mut solo = Solo::running(Role::Primary, PD);
         solo.hear(last_heard);
+        if pauses {
+            // It comes back in the state before.
+            solo.hear(Paused);
+            solo.hear(Paused);
+        }
         solo.cut();
         let before = solo.endpoint.record().partner_down_at;
         // By now it is in RecoverDone, and hears us before the network breaks.
@@ -1202,6 +1208,19 @@ fn who_heard_a_survivor_and_is_let_go_in_the_conflict_has_a_hold() {
     assert!(matches!(plain, Err(Refusal::Unsynchronised(_))), "{plain:?}");
     solo.let_go(since).expect("an expert may");
     assert!(solo.endpoint.hold(solo.now.wall).is_some());
+}
+
+/// It paused before it said that it knows of the conflict, and comes back in PartnerDown.
+#[test]
+fn a_survivor_that_paused_may_still_be_one() {
+    for (said, service) in [(PD, Service::Silent), (PC, Service::RenewOnly)] {
+        let mut solo = Solo::running(Role::Secondary, CI);
+        solo.hear(PD);
+        solo.hear(said);
+        solo.hear(Paused);
+        solo.cut();
+        assert_eq!((solo.state(), solo.endpoint.service()), (RI, service), "{said}");
+    }
 }
 
 /// Only who served knows that nobody else did.

@@ -160,7 +160,8 @@ impl Server {
                 }
                 self.exchange.partner_lost_since = data_lost_since;
                 let context = self.context(now);
-                let longest = self.config.longest_lease();
+                let told = self.endpoint.record().partner_alone_lease;
+                let longest = self.config.longest_lease().max(told.unwrap_or_default());
                 let held = self.endpoint.hold(now.wall);
                 self.endpoint.partner_data(data_lost_since, hold_until, lacks_partner_down, longest, context);
                 if held.is_none()

@@ -451,6 +451,42 @@ fn rc_8_after_both_stores_are_lost_no_new_client_gets_an_address_until_the_longe
     assert_eq!(pair.report(P).server.new_clients_from, None);
 }
 
+/// Nobody but the primary has served by then, and its leases are as long as the policy says: no partner could limit them.
+#[test]
+fn what_a_new_primary_granted_is_held_if_its_store_is_lost_before_it_met_its_partner() {
+    let mut pair = Pair::stopped();
+    pair.cut = true;
+    pair.start(P, true);
+    pair.start(S, true);
+    pair.run(Seconds(10));
+    assert_eq!(pair.states()[P], State::PartnerDown);
+    let (address, lease) = pair.lease(P, 1).expect("a lease");
+    assert_eq!(lease, LEASE);
+    pair.lose(P);
+    pair.start(P, false);
+    let start = pair.now().wall;
+    pair.cut = false;
+    pair.run_until_normal();
+    for me in [P, S] {
+        assert_eq!(pair.report(me).server.new_clients_wait_for.as_deref(), Some("PartnerDownLost"));
+        assert_eq!(pair.report(me).server.new_clients_from, (start + Seconds(LEASE)).timestamp());
+        assert_eq!(pair.lease(me, 2), None, "it could be the address that client 1 has");
+    }
+    assert!(pair.renew(P, 1, address).is_some_and(|(kind, ..)| kind == 5));
+    pair.run(Seconds(LEASE));
+    assert!(pair.lease(P, 2).is_some());
+}
+
+#[test]
+fn a_new_primary_that_gets_its_token_after_its_partner_met_it_waits_for_nothing() {
+    let mut pair = Pair::stopped();
+    pair.start(P, false);
+    pair.run(Seconds(3));
+    pair.start(S, true);
+    pair.run(Seconds(10));
+    assert_eq!(pair.report(S).server.new_clients_wait_for, None, "nobody has served yet");
+}
+
 /// Its successor starts with the configuration of today (simulator seed 9746616).
 #[test]
 fn who_lost_its_store_waits_by_the_mclt_that_its_leases_were_granted_under() {
@@ -491,11 +527,19 @@ fn who_follows_a_lost_survivor_waits_for_leases_as_long_as_that_one_said_it_gran
         ("Full", "Mclt", true, LEASE),
         // Nobody said anything.
         ("Mclt", "Mclt", false, LEASE),
+        // It may have taken up a longer lease after its last word.
+        ("Full", "Full, longer", true, 2 * LEASE),
     ] {
-        let with = |mode: &str| manifest_with("partnerDownLeaseTime", mode.into());
+        let with = |mode: &str, longer: bool| {
+            let mut manifest = manifest_with("partnerDownLeaseTime", mode.into());
+            manifest.spec.subnets[0].lease_seconds = LEASE * (1 + u32::from(longer));
+            manifest
+        };
+        let (mode, longer) = mine.split_once(", ").map_or((mine, false), |(mode, _)| (mode, true));
+        let mine_now = || with(mode, longer);
         let mut pair = Pair::stopped();
-        pair.start_with(P, true, with(survivors));
-        pair.start_with(S, true, with(mine));
+        pair.start_with(P, true, with(survivors, false));
+        pair.start_with(S, true, with(mode, false));
         pair.run_until_normal();
         // Both have answered clients.
         let (address, _) = pair.lease(P, 1).expect("a lease");
@@ -508,7 +552,7 @@ fn who_follows_a_lost_survivor_waits_for_leases_as_long_as_that_one_said_it_gran
         pair.force(P, json!({"requestId": "one", "state": "PartnerDown", "deadServer": "secondary", "evidence": "Attested", "reason": "a test"}));
         pair.run_until("it is let go", |pair| pair.states()[P] == State::PartnerDown);
         if heard {
-            pair.start_with(S, false, with(mine));
+            pair.start_with(S, false, mine_now());
             pair.run_until("it has met the survivor", |pair| {
                 matches!(pair.states()[S], State::Recover | State::RecoverWait)
             });
@@ -516,7 +560,7 @@ fn who_follows_a_lost_survivor_waits_for_leases_as_long_as_that_one_said_it_gran
         } else {
             let report = pair.report(P);
             pair.stop(P);
-            pair.start_with(S, false, with(mine));
+            pair.start_with(S, false, mine_now());
             let fence = Fence {
                 partner_epoch: report.epoch,
                 partner_transition: report.transition,
