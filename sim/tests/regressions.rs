@@ -530,6 +530,15 @@ fn seed_9000339_nobody_is_declared_down_to_a_dhcpd_that_may_hear_it_still() {
     holds_in_any_weather(9_000_339);
 }
 
+/// A dhcpd uses an abandoned address again at the end that comes with it, and was told the time of the decline (837). An end
+/// that was over by then is no better. One that ended it told nobody, as it was started again (551, 1857).
+#[test]
+fn seeds_837_551_and_1857_a_dhcpd_is_told_until_when_an_address_is_out_of_use() {
+    holds_in_any_weather(837);
+    holds_in_any_weather(551);
+    holds_in_any_weather(1857);
+}
+
 /// A server lost its store after the MCLT had been lowered, and waited for its leases by the one of today (`MaxLead::told`).
 #[test]
 fn seed_9746616_who_lost_its_store_is_told_of_the_mclt_before() {

@@ -1,7 +1,7 @@
 //! What an endpoint must not forget: stored with the leases, in the same log.
 
 use api::force::Fence;
-use api::identity::{Role, State, StateStamp, StoreStamp};
+use api::identity::{Lsn, Role, State, StateStamp, StoreStamp};
 use api::status::PartnerDownCause;
 use api::time::{Seconds, UnixTime};
 use serde::{Deserialize, Serialize};
@@ -134,6 +134,11 @@ impl PartnerRecord {
 }
 
 impl Record {
+    /// The stamp of a store of which nothing is left that was there before its present epoch.
+    pub(crate) fn of_nothing(&self) -> StoreStamp {
+        StoreStamp { epoch: self.stamp.epoch, lsn: Lsn::ZERO }
+    }
+
     /// The fence, while it is in force.
     #[must_use]
     pub fn fence_in_force(&self) -> Option<&Fence> {

@@ -154,6 +154,8 @@ rules! {
         BehindPartner,
         /// the operator saw more of the store than it held (§2.2)
         BehindOperator,
+        /// the operator remembers more of a store whose loss is known: its next epoch outlives that
+        LossWasKnown,
         /// a token says that a primary is new
         BootstrapsPrimary,
         /// a token says that a secondary is new
@@ -608,6 +610,10 @@ rules! {
         IscAbandonedWithClient,
         /// a secondary's lease ends later than a primary's own: a reclaim is future-dated
         IscReclaimLead,
+        /// a dhcpd is told for how long an abandoned address stays out of use
+        IscTimeOutTold,
+        /// a dhcpd that ended one was started again before it told that
+        IscForgetsAbandoned,
         /// the end of a lease that it knows better is not for an operator here
         IscResetRefused,
     }

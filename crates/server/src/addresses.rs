@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use api::config::Pool;
 use api::identity::State;
 use api::pair::PartnerDownLeaseTime;
 use api::time::{Now, Seconds, UnixTime};
@@ -98,11 +99,13 @@ impl Server {
 
     /// Whether an address lies in a pool with dynamic BOOTP.
     pub(crate) fn serves_bootp(&self, address: Ipv4Addr) -> bool {
-        let pool = self
-            .network
-            .subnet_of(address)
-            .and_then(|served| served.pool_of(address).and_then(|index| served.subnet().pools.get(index)));
-        pool.is_some_and(|pool| pool.dynamic_bootp)
+        self.pool_of(address).is_some_and(|pool| pool.dynamic_bootp)
+    }
+
+    /// The pool in which an address lies.
+    pub(crate) fn pool_of(&self, address: Ipv4Addr) -> Option<&Pool> {
+        let served = self.network.subnet_of(address)?;
+        served.subnet().pools.get(served.pool_of(address)?)
     }
 
     /// The waits of PartnerDown, while the partner is silent (§7.3: from its first STATE on there are none, nor while it may

@@ -34,7 +34,7 @@ impl Server {
             epoch: record.stamp.epoch,
             transition: record.stamp.transition,
             lsn: self.journal.durable(),
-            loaded: self.endpoint.record().unseen.unwrap_or(self.loaded),
+            loaded: self.endpoint.still_to_compare().unwrap_or(self.loaded),
             partner_highest: partner.and_then(|partner| partner.highest),
             partner_transition: partner.and_then(|partner| partner.stamp),
             partner_down_after: record.partner_down_after,

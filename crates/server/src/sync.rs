@@ -146,9 +146,13 @@ impl Server {
         let Some(side) = self.side(now) else { return false };
         let Some(lease) = self.table.get(address) else { return false };
         let mut update = binding::update_for(lease, &side);
-        if side.dialect == Dialect::Own && self.remembers_loss(now) {
-            sometimes!(Rule::AmnesiaTold, lease.hold_until > now.wall);
-            binding::tell_hold(&mut update, lease, now.wall);
+        match side.dialect {
+            Dialect::Own if self.remembers_loss(now) => {
+                sometimes!(Rule::AmnesiaTold, lease.hold_until > now.wall);
+                binding::tell_hold(&mut update, lease, now.wall);
+            }
+            Dialect::Own => {}
+            Dialect::Isc => binding::tell_time_out(&mut update, lease, self.time_out_of(address), &side),
         }
         let Some(session) = self.links.session() else { return false };
         let xid = session.send(Message::BndUpd(vec![update.clone()]), Lsn::ZERO, now);

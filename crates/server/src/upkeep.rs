@@ -1,8 +1,10 @@
 //! What time does to leases: they end, are freed after their waits, and come back from being abandoned.
 
-use api::config::{Pool, ServerConfig};
+use std::net::Ipv4Addr;
+
+use api::config::ServerConfig;
 use api::identity::{Role, State};
-use api::time::{Now, UnixTime};
+use api::time::{Now, Seconds, UnixTime};
 use failover::binding;
 use failover::times::PartnerDown;
 use leases::lease::{Lease, Status};
@@ -14,6 +16,8 @@ use crate::Server;
 pub(crate) const EVERY_MILLIS: u64 = 1_000;
 /// Leases that one run ends at most; the rest follow in the next.
 const EXPIRED_MAX: usize = 10_000;
+/// As long as a pool has it by default.
+const UNAVAILABLE: Seconds = Seconds(86_400);
 
 impl Server {
     /// One run.
@@ -188,14 +192,17 @@ impl Server {
             .iter()
             .filter(|lease| lease.status == Status::Abandoned)
             .filter_map(|lease| {
-                let served = self.network.subnet_of(lease.address)?;
-                let pool = served.subnet().pools.get(served.pool_of(lease.address)?);
-                let timeout = pool.map(|pool: &Pool| pool.unavailable_timeout)?;
-                binding::abandoned_timeout(lease, &here, timeout).ok()
+                let timeout = self.pool_of(lease.address)?.unavailable_timeout;
+                binding::abandoned_timeout(lease, &here, self.dialect(), timeout).ok()
             })
             .collect();
         for lease in restored {
             self.commit(lease);
         }
+    }
+
+    /// For how long an address stays out of use once it is abandoned.
+    pub(crate) fn time_out_of(&self, address: Ipv4Addr) -> Seconds {
+        self.pool_of(address).map_or(UNAVAILABLE, |pool| pool.unavailable_timeout)
     }
 }

@@ -9,7 +9,7 @@ use failover::hash::{Hba, client_bucket};
 use failover::wire::{BindingAck, BindingUpdate, Message, Reject, RejectReason};
 use leases::lease::Status;
 
-use super::lease::{judge, own_is_better};
+use super::lease::{Lease, judge, own_is_better};
 use super::{BALANCE_MILLIS, Dhcpd, Output};
 use crate::hole::Hole;
 
@@ -208,7 +208,11 @@ impl Dhcpd {
     pub(super) fn end_leases(&mut self, now: Now) {
         let (wall, state) = (now.wall.get(), self.file.state);
         let serves = matches!(state, State::Normal | State::CommunicationsInterrupted | State::PartnerDown);
-        if !serves || self.is_starting() || (self.role, state) == (Role::Secondary, State::Normal) {
+        if !serves || self.is_starting() {
+            return;
+        }
+        self.end_abandoned(wall);
+        if (self.role, state) == (Role::Secondary, State::Normal) {
             return;
         }
         let taken_over = (state == State::PartnerDown).then_some(self.file.stos + self.file.mclt);
@@ -234,6 +238,25 @@ impl Dhcpd {
             }
         }
         for address in changed {
+            self.queue(address);
+        }
+    }
+
+    /// In either role, at the time that came with it, whoever abandoned the address.
+    fn end_abandoned(&mut self, wall: u32) {
+        let is_over = |lease: &Lease| lease.status == Status::Abandoned && lease.ends <= wall;
+        let over: Vec<Ipv4Addr> = self
+            .file
+            .leases
+            .iter()
+            .filter(|(_, lease)| is_over(lease))
+            .map(|(address, _)| *address)
+            .collect();
+        for address in over {
+            if let Some(lease) = self.file.leases.get_mut(&address) {
+                lease.change(Status::Free);
+                lease.tstp = 0;
+            }
             self.queue(address);
         }
     }

@@ -7,7 +7,8 @@ use leases::lease::{Client, Lease, Status, Sync};
 use marks::{Rule, sometimes};
 
 use super::hold::{is_promised_to_anybody, is_revived};
-use super::is_of;
+use super::update::ISC_ENDS_WITHIN;
+use super::{Dialect, is_of};
 use crate::times::{self, Mode, PartnerDown, Reuse, Who, is_own, reusable_from};
 
 /// Where and when a server acts.
@@ -364,9 +365,20 @@ pub(super) fn is_unparked(lease: &Lease) -> bool {
     lease.sync != Sync::Agreed && lease.sent_potential.max(lease.acked_potential) > UnixTime::ZERO
 }
 
-/// An abandoned address was out of use for `timeout`.
-pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result<Lease, Denied> {
+/// An abandoned address was out of use for `timeout`. A dhcpd ends that by itself, but forgets to tell it if it is started
+/// again in just that moment.
+pub fn abandoned_timeout(
+    lease: &Lease,
+    here: &Here,
+    partner: Option<Dialect>,
+    timeout: Seconds,
+) -> Result<Lease, Denied> {
+    let isc_ends_it =
+        (here.state, here.role, partner) == (State::Normal, Role::Secondary, Some(Dialect::Isc));
+    let over_at = lease.starts + timeout;
+    let over_at = if isc_ends_it { over_at + ISC_ENDS_WITHIN } else { over_at };
     let may = match (here.state, here.role) {
+        _ if isc_ends_it => lease.sync == Sync::Agreed,
         // The partner may have granted it again before it heard that it is abandoned: its word first.
         (State::Normal | State::ConflictDone, Role::Primary) => lease.sync == Sync::Agreed,
         (State::PartnerDown, _) => true,
@@ -395,14 +407,14 @@ pub fn abandoned_timeout(lease: &Lease, here: &Here, timeout: Seconds) -> Result
     }
     // Strictly after what a client may believe in, as time is cut to whole seconds.
     let held = here.now <= lease.held_until.max(lease.hold_until) + here.guard;
-    sometimes!(Rule::AbandonedHeld, held && here.now >= lease.starts + timeout);
-    if held || here.now < lease.starts + timeout {
+    sometimes!(Rule::AbandonedHeld, held && here.now >= over_at);
+    if held || here.now < over_at {
         return Err(Denied::TooEarly);
     }
-    sometimes!(if here.state == State::PartnerDown {
-        Rule::AbandonedReturnsAlone
-    } else {
-        Rule::AbandonedReturns
+    sometimes!(match here.state {
+        State::PartnerDown => Rule::AbandonedReturnsAlone,
+        _ if isc_ends_it => Rule::IscForgetsAbandoned,
+        _ => Rule::AbandonedReturns,
     });
     Ok(changed(lease, Status::Reset, here))
 }

@@ -73,6 +73,22 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
     }
 }
 
+/// Adds to an update of an abandoned address for how long it is to stay out of use: a dhcpd uses it again, in either role,
+/// at the end that came with it, also if it has leased it again before it hears of that.
+pub fn tell_time_out(update: &mut BindingUpdate, lease: &Lease, timeout: Seconds, side: &Side) {
+    if update.status == Some(Status::Abandoned) {
+        sometimes!(Rule::IscTimeOutTold);
+        let end = (lease.starts + timeout).max(promised_before_it_heard(lease, side));
+        update.lease_expiry = Some(end.get());
+    }
+}
+
+/// Before the partner hears that an address is abandoned, it may lease it again: what it promises then can be no more
+/// than this.
+fn promised_before_it_heard(lease: &Lease, side: &Side) -> UnixTime {
+    lease.latest_promise().max(side.now) + side.mclt
+}
+
 /// Whether a record must not be told to this partner for now: an ISC primary in Normal rejects every
 /// Expired over its Active; it expires by itself. If it has not done so after a while, it has no Active: it never
 /// heard of the lease, or its word of another end was lost.
@@ -80,7 +96,7 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
 pub fn is_withheld(lease: &Lease, side: &Side, partner: State) -> bool {
     let withheld = (side.dialect, side.role, partner) == (Dialect::Isc, Role::Secondary, State::Normal)
         && status_told(lease, side) == Status::Expired
-        && side.now < lease.starts + ISC_EXPIRES_WITHIN;
+        && side.now < lease.starts + ISC_ENDS_WITHIN;
     sometimes!(Rule::IscWithholdsExpired, withheld);
     withheld
 }
@@ -125,9 +141,8 @@ pub fn acked(mine: &Lease, sent: &BindingUpdate, side: &Side) -> Lease {
             if mine.status == Status::Abandoned {
                 sometimes!(Rule::AckAbandoned);
                 lease.sync = Sync::Agreed;
-                // Before it heard of it, the partner may have leased the address again: what it promised is on
-                // its way here, and can be no more than this.
-                lease.hold_until = lease.hold_until.max(lease.latest_promise().max(side.now) + side.mclt);
+                // What it promised is on its way here.
+                lease.hold_until = lease.hold_until.max(promised_before_it_heard(&lease, side));
                 forget_potentials(&mut lease);
             }
         }
@@ -253,7 +268,7 @@ fn same_client(sent: &BindingUpdate, mine: &Lease) -> bool {
     }
 }
 
-/// How long an ISC primary has for ending a lease that is over here.
-const ISC_EXPIRES_WITHIN: Seconds = Seconds(60);
+/// How long an ISC primary has for ending what is over here.
+pub(super) const ISC_ENDS_WITHIN: Seconds = Seconds(60);
 /// By how much the potential of a reclaim lies ahead, for an ISC secondary.
 const RECLAIM_LEAD: Seconds = Seconds(120);

@@ -134,10 +134,12 @@ impl Endpoint {
     }
 
     /// Whether the primary of a new pair, which serves alone at first, lost its data since then.
-    fn never_met_before(&self, lost_since: UnixTime, ctx: Context) -> bool {
-        let Record { integrated, waits_for_primary_since, .. } = &self.record;
+    fn never_met_before(&self, lost_since: UnixTime) -> bool {
+        let Record { integrated, waits_for_primary_since, clock_delta, .. } = &self.record;
+        let shift = Seconds(u32::try_from(clock_delta.unsigned_abs()).unwrap_or(u32::MAX));
+        let lost_since = if *clock_delta < 0 { lost_since + shift } else { lost_since - shift };
         let never_met =
-            !integrated && waits_for_primary_since.is_some_and(|since| lost_since > since + ctx.guard);
+            !integrated && waits_for_primary_since.is_some_and(|since| lost_since > since + MEASURING);
         sometimes!(Rule::PrimaryLostBeforeTheyMet, never_met);
         never_met
     }
@@ -201,7 +203,7 @@ impl Endpoint {
     ) {
         let begin = match (lost_since, self.data_lost_since()) {
             (Some(partner), Some(own)) => Some((own.max(partner), HoldReason::BothStoresLost)),
-            (Some(partner), None) if lacks_partner_down || self.never_met_before(partner, ctx) => {
+            (Some(partner), None) if lacks_partner_down || self.never_met_before(partner) => {
                 Some((partner, HoldReason::PartnerDownLost))
             }
             _ => None,
@@ -224,6 +226,9 @@ impl Endpoint {
         }
     }
 }
+
+/// By how much a difference of two clocks is measured wrong.
+const MEASURING: Seconds = Seconds(2);
 
 /// The end of a lease; one without end has none.
 fn over(begin: UnixTime, length: Seconds) -> UnixTime {

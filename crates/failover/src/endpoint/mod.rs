@@ -5,7 +5,9 @@
 //! be announced.
 
 mod command;
+mod enter;
 mod hold;
+mod service;
 mod start;
 
 use std::collections::VecDeque;
@@ -20,7 +22,7 @@ pub use self::command::{Grounds, Refusal};
 pub use self::hold::{Hold, HoldReason};
 pub use self::start::Progress;
 use crate::record::{PartnerRecord, Record};
-use crate::transition::{Next, Service, after_resolution, on_link_lost, on_partner_state, service};
+use crate::transition::{on_link_lost, on_partner_state};
 
 /// Both clocks and the two figures that every wait is computed with.
 #[derive(Clone, Copy, Debug)]
@@ -506,51 +508,6 @@ impl Endpoint {
         self.exit_pending
     }
 
-    /// Whom the server may answer.
-    #[must_use]
-    pub fn service(&self) -> Service {
-        let fenced = self.is_fenced();
-        sometimes!(Rule::FenceSilences, fenced && self.heard.is_none());
-        sometimes!(Rule::FenceSilencesInContact, fenced && self.heard.is_some());
-        sometimes!(Rule::ConflictOneSided, self.is_conflict_one_sided());
-        if self.is_starting() || fenced || self.is_conflict_one_sided() {
-            return Service::Silent;
-        }
-        service(self.record.state, self.heard.is_some())
-    }
-
-    /// Whether the partner may have been let go since its last word. Contact alone ends no fence: the change after which it is
-    /// let go may be the one that it said last, and it need not hear this server (H-11).
-    #[must_use]
-    pub fn is_fenced(&self) -> bool {
-        let Some(fence) = self.fence_in_force() else { return false };
-        let (Some(partner), Some(change)) = (self.heard(), self.heard_change) else {
-            // Of a dhcpd no later change will ever be heard.
-            return self.heard.is_none();
-        };
-        match partner {
-            State::CommunicationsInterrupted
-            | State::PartnerDown
-            | State::ResolutionInterrupted
-            | State::ConflictDone
-                if change == fence.stamp() =>
-            {
-                true
-            }
-            // From the others as they are only an expert lets somebody go. The latest fence names a later change if it came
-            // since; a later connection shows that what it names is history: the partner's store was lost.
-            _ => self.fenced_in_contact && change != fence.stamp(),
-        }
-    }
-
-    /// Whether the partner may still be in PartnerDown without an idea that this server is back: contact was lost
-    /// before it was heard to know of the conflict. Its waits run out as if nobody renewed here.
-    fn is_conflict_one_sided(&self) -> bool {
-        self.record.state == State::ResolutionInterrupted
-            && self.heard.is_none()
-            && self.record.partner.is_some_and(|partner| partner.goes_on_in() == State::PartnerDown)
-    }
-
     /// When this server was surely silent from, before its present start.
     #[must_use]
     pub fn last_operational(&self) -> UnixTime {
@@ -563,160 +520,6 @@ impl Endpoint {
             (State::PartnerDown | State::CommunicationsInterrupted | State::RecoverDone, State::RecoverDone)
                 | (State::RecoverDone, State::Normal)
         )
-    }
-
-    fn apply(&mut self, next: Next, ctx: Context) {
-        match next {
-            Next::Stay => {}
-            Next::Go(to) => self.enter(to, "the partner's state", ctx),
-            Next::Reenter => {
-                sometimes!(Rule::ReentersNormal);
-                self.enter(State::Normal, "the partner was away for a moment", ctx);
-            }
-            Next::NormalBehindBarrier => {
-                sometimes!(Rule::BarrierUp);
-                self.exit_pending = true;
-            }
-            Next::Request => {
-                // Once everything was asked for, only everything is an answer (RC-6).
-                let all = self.record.data_lost
-                    || !self.record.integrated
-                    || self.request.is_some_and(|request| request.all);
-                sometimes!(match &self.record {
-                    record if record.data_lost => Rule::AsksForLostData,
-                    record if !record.integrated => Rule::AsksForAllOfStranger,
-                    record if record.unfetched => Rule::AsksAfterServingWithoutData,
-                    _ if all => Rule::AsksForAllAgain,
-                    _ => Rule::AsksForTheRest,
-                });
-                self.ask(all);
-            }
-            Next::RequestOwed => match self.record.role {
-                Role::Primary => {}
-                Role::Secondary => {
-                    if self.request.is_none() || self.heard() == Some(State::ConflictDone) {
-                        sometimes!(Rule::SecondaryAsksWhatItIsOwed);
-                        self.ask(self.record.data_lost);
-                    }
-                }
-            },
-        }
-    }
-
-    fn ask(&mut self, all: bool) {
-        let all = all || self.record.unfetched;
-        self.request = Some(Request { all, answered: false });
-        self.actions.push_back(Action::Request { all });
-    }
-
-    fn forget_request(&mut self) {
-        if self.request.take().is_some() {
-            self.actions.push_back(Action::CancelRequest);
-        }
-    }
-
-    fn wait_is_over(&self, ctx: Context) -> bool {
-        self.record.wait_until.is_none_or(|until| ctx.now.wall >= until)
-    }
-
-    fn try_end_conflict(&mut self, ctx: Context) {
-        if self.request.is_some_and(|request| request.answered) && self.wait_is_over(ctx) {
-            sometimes!(Rule::ConflictWaitEnds, self.record.wait_until.is_some());
-            self.record.data_lost = false;
-            self.enter(after_resolution(self.record.role), "the conflict is resolved on this side", ctx);
-        }
-    }
-
-    /// Enters PartnerDown for another cause than the partner's own word.
-    fn let_go(&mut self, cause: PartnerDownCause, why: &'static str, ctx: Context) {
-        self.enter(State::PartnerDown, why, ctx);
-        self.record.partner_down_cause = Some(cause);
-    }
-
-    fn announce(&mut self) {
-        let announcement = self.announcement();
-        self.actions.push_back(announcement);
-    }
-
-    fn enter(&mut self, to: State, why: &'static str, ctx: Context) {
-        let from = self.record.state;
-        self.forget_request();
-        self.exit_pending = false;
-        let before = self.record.stamp;
-        self.record.state = to;
-        self.record.since = ctx.now.wall.max(self.record.since);
-        self.record.stamp.transition = self.record.stamp.transition.saturating_add(1);
-        if to != State::PartnerDown {
-            self.record.partner_down_after = None;
-            self.record.partner_down_cause = None;
-        }
-        // A pause of PartnerDown ends in it again, and the partner goes on.
-        let pauses = |state| matches!(state, State::PartnerDown | State::Paused);
-        let goes_on = pauses(from) && pauses(to);
-        self.record.partner_renews &= goes_on;
-        self.contact_lost = (to == State::CommunicationsInterrupted).then_some(ctx.now);
-        self.record_changed = true;
-        self.actions.push_back(Action::Entered { from, to, why });
-        self.announce();
-        match to {
-            State::Normal => {
-                self.record.integrated = true;
-                // It was forced to serve without its data, and the partner fetched only what it lacked itself.
-                self.record.unfetched |= from == State::PartnerDown && self.record.data_lost;
-                if self.record.unfetched {
-                    sometimes!(Rule::AsksAfterServingWithoutData);
-                    self.ask(true);
-                }
-                self.record.data_lost = false;
-                self.record.failed_at = None;
-                self.record.partner_alone_lease = None;
-                self.record.wait_until = None;
-                self.record.partner_down_at = None;
-                self.record.interrupted_at = None;
-                self.actions.push_back(Action::Requeue);
-            }
-            State::CommunicationsInterrupted => self.record.interrupted_at = Some(ctx.now.wall),
-            State::PartnerDown => {
-                self.record.partner_down_at = Some(ctx.now.wall);
-                if !goes_on {
-                    self.record.alone_lease = Seconds::ZERO;
-                }
-                self.record.partner_down_after = Some(before);
-                self.record.partner_down_cause = Some(PartnerDownCause::ShutdownReceived);
-                self.record.held = false;
-            }
-            State::PotentialConflict => {
-                self.record.wait_until = None;
-                if self.heard.is_some() {
-                    match self.record.role {
-                        Role::Primary => {
-                            sometimes!(Rule::PrimaryAsksInConflict);
-                            self.ask(self.record.data_lost);
-                        }
-                        Role::Secondary if self.heard() == Some(State::ConflictDone) => {
-                            sometimes!(Rule::SecondaryAsksOnEntry);
-                            self.ask(self.record.data_lost);
-                        }
-                        Role::Secondary => {}
-                    }
-                }
-            }
-            State::Recover | State::RecoverDone => {
-                if let Some((state, startup)) = self.heard
-                    && !self.is_starting()
-                {
-                    sometimes!(Rule::RecoverDoneLooksAgain, to == State::RecoverDone);
-                    self.apply(on_partner_state(to, state, startup), ctx);
-                }
-            }
-            State::Unknown
-            | State::Startup
-            | State::Paused
-            | State::Shutdown
-            | State::ResolutionInterrupted
-            | State::ConflictDone
-            | State::RecoverWait => {}
-        }
     }
 }
 

@@ -72,6 +72,8 @@ impl Endpoint {
             actions: VecDeque::new(),
         };
         if lost {
+            // To the partner it is announced as it is: empty.
+            endpoint.record.unseen = Some(endpoint.record.of_nothing());
             let why = "the store is empty: it counts as lost until a bootstrap token says that it is new";
             endpoint.actions.push_back(Action::Behind { rolled_back: false, why: why.to_owned() });
         }
@@ -117,13 +119,17 @@ impl Endpoint {
     pub fn compare_stores(&mut self, progress: Progress, ctx: Context) {
         let announced = self.announced();
         if progress.known_of_partner > announced {
-            sometimes!(Rule::BehindPartner);
-            self.fall_back("the partner", announced, progress.known_of_partner, ctx);
+            if is_known_to_be_lost(announced) {
+                self.outlive(progress.known_of_partner);
+            } else {
+                sometimes!(Rule::BehindPartner);
+                self.fall_back("the partner", announced, progress.known_of_partner, ctx);
+            }
         }
         self.record.unconfirmed = None;
         self.record_changed = true;
         // One that remembers nothing of a store that has a past vouches for nothing.
-        self.confirmed_by_partner = progress.known_of_partner.epoch > 0 || announced.epoch == 0;
+        self.confirmed_by_partner |= progress.known_of_partner.epoch > 0 || announced.epoch == 0;
         self.note_progress(progress);
     }
 
@@ -136,8 +142,31 @@ impl Endpoint {
         self.record_changed |= self.record.unseen.is_some();
         let held = self.record.unseen.take().unwrap_or(of_this_start);
         if highest > held {
-            sometimes!(Rule::BehindOperator);
-            self.fall_back("the operator", held, highest, ctx);
+            if is_known_to_be_lost(held) {
+                sometimes!(Rule::LossWasKnown);
+                self.outlive(highest);
+            } else {
+                sometimes!(Rule::BehindOperator);
+                self.fall_back("the operator", held, highest, ctx);
+            }
+        }
+    }
+
+    /// What the store held before is lost, and everything is fetched from the partner, or an operator took it upon himself to
+    /// go on without: whoever remembers more of it later tells no news.
+    pub(super) fn know_the_loss(&mut self) {
+        let lost = self.record.of_nothing();
+        for seen in [&mut self.record.unseen, &mut self.record.unconfirmed].into_iter().flatten() {
+            *seen = lost;
+        }
+    }
+
+    /// The next epoch is none that anybody remembers.
+    fn outlive(&mut self, known: StoreStamp) {
+        let epoch = known.epoch.saturating_add(1);
+        if epoch > self.record.stamp.epoch {
+            self.record.stamp = StateStamp { epoch, transition: 0 };
+            self.record_changed = true;
         }
     }
 
@@ -147,6 +176,12 @@ impl Endpoint {
         self.confirmed_by_partner || self.is_compared_with_operator()
     }
 
+    /// What the operator's memory is still to be compared with; nothing, if it is known already that the store is lost.
+    #[must_use]
+    pub fn still_to_compare(&self) -> Option<StoreStamp> {
+        self.record.unseen.filter(|held| !is_known_to_be_lost(*held))
+    }
+
     /// Whether the operator has said since the start what it remembers of the store.
     #[must_use]
     pub fn is_compared_with_operator(&self) -> bool {
@@ -154,14 +189,8 @@ impl Endpoint {
     }
 
     fn fall_back(&mut self, who: &str, held: StoreStamp, known: StoreStamp, ctx: Context) {
-        let epoch = known.epoch.saturating_add(1);
-        if epoch > self.record.stamp.epoch {
-            self.record.stamp = StateStamp { epoch, transition: 0 };
-        }
-        if self.record.unseen.is_some() {
-            // Of the new life nobody remembers anything yet; whatever does not reach it is known to be lost.
-            self.record.unseen = Some(StoreStamp { epoch: self.record.stamp.epoch, lsn: Lsn::ZERO });
-        }
+        self.outlive(known);
+        self.know_the_loss();
         let why = format!(
             "the store holds {}/{} but {who} saw {}/{}: fetching everything from the partner",
             held.epoch, held.lsn, known.epoch, known.lsn
@@ -205,6 +234,7 @@ impl Endpoint {
             return Err(Refusal::WrongState(self.record.state));
         }
         self.record.token_burnt = true;
+        self.record.unseen = self.record.unseen.map(|_| StoreStamp::default());
         self.record.requests_unheard = false;
         self.record.failed_at = None;
         self.record.data_lost = false;
@@ -322,4 +352,9 @@ impl Endpoint {
         self.announce();
         self.apply(on_partner_state(self.record.state, partner, startup), ctx);
     }
+}
+
+/// As [`Endpoint::know_the_loss`] says it: no store is at change 0 of an epoch.
+fn is_known_to_be_lost(held: StoreStamp) -> bool {
+    held.epoch > 0 && held.lsn == Lsn::ZERO
 }

@@ -620,6 +620,46 @@ fn what_the_partner_found_the_operator_need_not_find_again() {
     assert!(solo.endpoint.is_compared_with_operator());
 }
 
+/// Whoever emptied the volume, or restored a copy and said so, may have been told to go on without what was lost.
+#[test]
+fn a_loss_that_is_known_is_found_once() {
+    let now = clock(at(8, 0, 0));
+    let emptied =
+        Endpoint::start(Role::Primary, None, StoreStamp::default(), at(7, 0, 0), SETTINGS, context(now));
+    let mut emptied = Solo { endpoint: emptied, now };
+    emptied.let_go(at(8, 0, 0)).expect("an expert may");
+    let mut ordered = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
+    ordered.endpoint.recover(None, true, context(now)).expect("a human may");
+    for mut solo in [emptied, ordered] {
+        let before = solo.state();
+        let restarted = Solo::starting(solo.endpoint.record().clone(), at(8, 0, 0));
+        solo.endpoint.operator_saw(StoreStamp { epoch: 90, lsn: Lsn(9000) }, context(now));
+        assert_eq!((solo.state(), solo.endpoint.record().stamp.epoch), (before, 91));
+        let mut solo = restarted;
+        let before = solo.state();
+        solo.endpoint.operator_saw(StoreStamp { epoch: 90, lsn: Lsn(9000) }, context(now));
+        assert_eq!((solo.state(), solo.endpoint.record().stamp.epoch), (before, 91));
+    }
+}
+
+#[test]
+fn what_the_operator_found_the_partner_need_not_find_again() {
+    let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
+    solo.endpoint.operator_saw(StoreStamp { epoch: 9, lsn: Lsn(9000) }, context(solo.now));
+    assert_eq!(solo.state(), REC);
+    solo.let_go(at(8, 0, 0)).expect("an expert may");
+    let failed_at = solo.endpoint.record().failed_at;
+    solo.now = clock(at(12, 0, 0));
+    for lsn in [5_000, 50_000] {
+        let known_of_partner = StoreStamp { epoch: 10, lsn: Lsn(lsn) };
+        let progress = Progress { known_of_partner, ..Progress::default() };
+        let mut solo = solo.clone();
+        solo.endpoint.compare_stores(progress, context(solo.now));
+        assert_eq!((solo.state(), solo.endpoint.record().failed_at), (PD, failed_at));
+        assert_eq!(solo.endpoint.record().stamp.epoch, 11);
+    }
+}
+
 #[test]
 fn a_partner_that_remembers_nothing_confirms_no_store_with_a_past() {
     let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));

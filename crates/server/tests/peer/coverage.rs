@@ -27,6 +27,7 @@ fn every_rule_that_needs_a_dhcpd_or_a_strange_partner_is_reached() {
     holes::who_lost_its_leases_confirms_no_end_to_a_dhcpd_primary();
     holes::in_recover_done_a_dhcpd_is_asked_before_it_is_told_of_ends();
     holes::a_lease_that_is_over_does_not_replace_one_that_runs();
+    holes::a_declined_address_is_out_of_use_at_a_dhcpd_as_long_as_here();
     strange::who_has_stopped_stays_whatever_was_on_its_way();
     strange::a_survivor_waits_for_a_word_without_the_flag();
     strange::a_duel_has_one_winner();

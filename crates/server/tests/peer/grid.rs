@@ -35,7 +35,7 @@ pub(crate) fn in_state(role: Role, manners: Manners, state: State) -> (Bench, bo
 }
 
 /// A server that was just started, led to a state.
-fn led_to(mut bench: Bench, manners: Manners, state: State) -> (Bench, bool) {
+pub(crate) fn led_to(mut bench: Bench, manners: Manners, state: State) -> (Bench, bool) {
     let role = bench.role;
     let normal = |bench: &mut Bench| {
         match role {

@@ -8,7 +8,7 @@ use failover::wire::{BindingUpdate, Message, RejectReason};
 use leases::lease::{Flags, HardwareAddress, Status};
 
 use crate::bench::{Bench, MCLT, Manners};
-use crate::grid::in_state;
+use crate::grid::{in_state, led_to};
 
 const ROLES: [Role; 2] = [Role::Primary, Role::Secondary];
 
@@ -225,6 +225,37 @@ pub(crate) fn what_is_in_no_pool_is_kept_of_so_many() {
     let again = update(Status::Active, first, 2, now + 1, now + 400);
     assert_eq!(answer(&mut bench, again), Some(RejectReason::IllegalIpAddress));
     assert!(bench.server.table().get(first).is_some_and(|lease| lease.held_until.get() >= now + 400));
+}
+
+/// A dhcpd uses it again at the end that it is told, and forgets to say so if it is started again in that moment.
+#[test]
+pub(crate) fn a_declined_address_is_out_of_use_at_a_dhcpd_as_long_as_here() {
+    const TIME_OUT: u32 = 1500;
+    for (role, ends_after) in [(Role::Primary, TIME_OUT), (Role::Secondary, TIME_OUT + 60)] {
+        let pools = serde_json::json!([
+            {"first": "10.0.0.100", "last": "10.0.0.119", "unavailableTimeoutSeconds": TIME_OUT}
+        ]);
+        let bench = Bench::with_pools(role, Manners::Isc, pools);
+        let (mut bench, _) = led_to(bench, Manners::Isc, State::Normal);
+        bench.hang_up();
+        bench.run(Seconds(2));
+        let (address, _) = bench.lease(2).unwrap_or_else(|| panic!("{role}: no lease"));
+        let declined_at = bench.now().wall.get();
+        bench.decline(2, address);
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.say(State::Normal, false);
+        bench.run(Seconds(2));
+        let told = |bench: &Bench, status| {
+            let mut updates = bench.updates().filter(|update| update.address == Some(address));
+            updates.find(|update| update.status == Some(status)).cloned()
+        };
+        let abandoned = told(&bench, Status::Abandoned);
+        assert_eq!(abandoned.and_then(|update| update.lease_expiry), Some(declined_at + TIME_OUT), "{role}");
+        bench.run(Seconds(ends_after - 5));
+        assert_eq!(told(&bench, Status::Reset), None, "{role}");
+        bench.run(Seconds(10));
+        assert!(told(&bench, Status::Reset).is_some(), "{role}");
+    }
 }
 
 /// Else the partner, which does not know that the address is out of use, would lease it once its own lease is over.

@@ -4,6 +4,7 @@ mod alone;
 mod basics;
 mod clocks;
 mod crowds;
+mod drawn;
 mod flags;
 mod lost;
 mod mistakes;
@@ -53,6 +54,10 @@ both_roles!(
         two_hundred_leases_are_made_renewed_and_given_up_at_either,
         five_thousand_updates_of_ours_are_sent_after_a_cut,
         five_thousand_updates_of_the_dhcpd_arrive_after_a_cut;
+    drawn:
+        day_1,
+        day_2,
+        day_3;
     flags:
         a_bootp_client_of_the_dhcpd_keeps_its_address,
         a_lease_that_both_reserve_stays_its_clients;
@@ -77,6 +82,7 @@ both_roles!(
     pools:
         all_addresses_are_leased_and_come_back,
         a_reserved_address_stays_its_clients,
+        an_address_declined_at_ours_stays_out_of_use,
         split_0_leaves_all_clients_to_the_secondary,
         split_64_leaves_each_client_to_one_server,
         split_256_leaves_all_clients_to_the_primary,

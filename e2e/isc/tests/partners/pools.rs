@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use interop::client::Client;
 use interop::crowd::Crowd;
+use interop::lease::Leases;
 use interop::pair::{PRIMARY, Role, SECONDARY, Setup};
 use interop::until;
 
-use crate::{SYNC, fill, in_normal, met};
+use crate::{RETURN, SYNC, fill, in_normal, met};
 
 pub(crate) fn all_addresses_are_leased_and_come_back(role: Role) {
     let mut pair = in_normal("exhausted", role);
@@ -63,6 +64,36 @@ pub(crate) fn a_reserved_address_stays_its_clients(role: Role) {
     pair.until_equal(SYNC);
     // Of its own configuration.
     pair.assert_isc_says_only(&["from the dynamic address pool for"]);
+}
+
+/// A dhcpd uses an abandoned address again at the end that came with it; it looks at its start, and when leases end.
+pub(crate) fn an_address_declined_at_ours_stays_out_of_use(role: Role) {
+    let mut pair = in_normal("declined", role);
+    let mut clients = [1, 5].map(|number| Client::new(&mut pair.lab, number));
+    for client in &mut clients {
+        pair.take(client);
+    }
+    pair.until_equal(SYNC);
+    let ours = pair.our_address();
+    for client in &mut clients {
+        client.decline_at(&pair.lab, ours).unwrap_or_else(|why| panic!("{why}"));
+    }
+    let abandoned = |leases: Leases| match leases.values().filter(|lease| lease.state == "abandoned").count()
+    {
+        2 => Ok(()),
+        count => Err(format!("{count}")),
+    };
+    until("two addresses out of use", SYNC, || abandoned(pair.ours.leases()?));
+    pair.until_equal(SYNC);
+    pair.isc.stop();
+    pair.start_isc();
+    pair.until_agreed(RETURN);
+    sleep(Duration::from_secs(5));
+    for leases in [pair.ours.leases(), pair.isc.leases()] {
+        leases.and_then(abandoned).unwrap_or_else(|why| panic!("still out of use: {why}"));
+    }
+    pair.until_equal(1);
+    pair.assert_isc_content();
 }
 
 pub(crate) fn split_0_leaves_all_clients_to_the_secondary(role: Role) {

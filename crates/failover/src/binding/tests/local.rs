@@ -5,15 +5,16 @@ use api::pair::RiServe;
 use api::time::{Seconds, UnixTime};
 use leases::lease::{Lease, Status, Sync};
 
-use super::{ADDRESS, M, ROLES, agreed, client, due, here, mine, serving, t};
+use super::{ADDRESS, M, ROLES, agreed, client, due, here, mine, serving, side, t};
 use crate::binding::{
-    Denied, Here, Serving, abandon, abandoned_timeout, amnesia_hold, decline, expire, freeze, give, grant,
-    may_adopt, may_lease, may_rewind, reclaim, release, reserve, reset, revive_for_amnesia, thaw, unpark,
-    unreserve,
+    Denied, Dialect, Here, Serving, Side, abandon, abandoned_timeout, amnesia_hold, decline, expire, freeze,
+    give, grant, may_adopt, may_lease, may_rewind, reclaim, release, reserve, reset, revive_for_amnesia,
+    tell_time_out, thaw, unpark, unreserve, update_for,
 };
 use crate::times::{Mode, PartnerDown};
 
 const X: Seconds = Seconds(259_200);
+const DAY: Seconds = Seconds(86_400);
 
 fn own(role: Role) -> Status {
     match role {
@@ -414,25 +415,62 @@ fn a_declined_address_has_no_client_and_ends_by_time() {
     let lease = decline(&agreed(mine(Status::Active)), &client(1), &ctx).expect("its own");
     assert_eq!((lease.status, &lease.client, lease.sync), (Status::Abandoned, &None, Sync::Due));
     assert_eq!(lease.held_until, t(450));
-    ctx.here.now = t(450 + 86_400);
-    let untold = abandoned_timeout(&lease, &ctx.here, Seconds(86_400));
+    let over = |lease: &Lease, here: &Here, partner| abandoned_timeout(lease, here, partner, DAY);
+    let own = Some(Dialect::Own);
+    ctx.here.now = t(450) + DAY;
     assert_eq!(
-        untold,
+        over(&lease, &ctx.here, own),
         Err(Denied::NotServing),
         "the partner may have leased it since, and has its say first"
     );
     let lease = agreed(lease);
-    ctx.here.now = t(450 + 86_399);
-    assert_eq!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)), Err(Denied::TooEarly));
-    ctx.here.now = t(450 + 86_400);
-    let reset = abandoned_timeout(&lease, &ctx.here, Seconds(86_400)).expect("over");
-    assert_eq!(reset.status, Status::Reset);
+    ctx.here.now = t(449) + DAY;
+    assert_eq!(over(&lease, &ctx.here, own), Err(Denied::TooEarly));
+    ctx.here.now = t(450) + DAY;
+    assert_eq!(over(&lease, &ctx.here, own).map(|lease| lease.status), Ok(Status::Reset));
     ctx.here.role = Role::Secondary;
-    assert_eq!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)), Err(Denied::NotServing));
+    assert_eq!(over(&lease, &ctx.here, own), Err(Denied::NotServing));
     ctx.here.state = State::PartnerDown;
-    assert!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)).is_ok());
+    assert!(over(&lease, &ctx.here, own).is_ok());
     ctx.here.state = State::CommunicationsInterrupted;
-    assert_eq!(abandoned_timeout(&lease, &ctx.here, Seconds(86_400)), Err(Denied::NotServing));
+    assert_eq!(over(&lease, &ctx.here, own), Err(Denied::NotServing));
+}
+
+#[test]
+fn a_dhcpd_primary_has_a_minute_for_ending_what_was_declined() {
+    let mut here = here(Role::Secondary, State::Normal);
+    let declined = Lease { starts: t(450), ..agreed(mine(Status::Abandoned)) };
+    let over = |lease: &Lease, here: &Here| abandoned_timeout(lease, here, Some(Dialect::Isc), DAY);
+    here.now = t(509) + DAY;
+    assert_eq!(over(&declined, &here), Err(Denied::TooEarly));
+    here.now = t(510) + DAY;
+    assert_eq!(over(&declined, &here).map(|lease| lease.status), Ok(Status::Reset));
+    let untold = Lease { sync: Sync::Due, ..declined.clone() };
+    assert_eq!(over(&untold, &here), Err(Denied::NotServing));
+    here.state = State::CommunicationsInterrupted;
+    assert_eq!(over(&declined, &here), Err(Denied::NotServing));
+}
+
+/// A dhcpd uses the address again at the end that it is told.
+#[test]
+fn a_dhcpd_is_told_for_how_long_an_address_is_out_of_use() {
+    let declined = Lease { starts: t(450), held_until: t(450), ..mine(Status::Abandoned) };
+    let mut side = side(Role::Secondary, Dialect::Isc);
+    let told = |lease: &Lease, side: &Side| {
+        let mut update = update_for(lease, side);
+        tell_time_out(&mut update, lease, DAY, side);
+        update.lease_expiry.map(|end| t(end.into()))
+    };
+    assert_eq!(told(&declined, &side), Some(t(450) + DAY));
+    let held = Lease { held_until: t(451) + DAY, ..declined.clone() };
+    assert_eq!(told(&held, &side), Some(t(451) + DAY + side.mclt), "no sooner than a client gives it up");
+    let active = mine(Status::Active);
+    assert_eq!(told(&active, &side), Some(active.held_until));
+    // A day later it may have leased it again.
+    side.now = t(460) + DAY;
+    assert_eq!(told(&declined, &side), Some(side.now + side.mclt));
+    let promised = Lease { sent_potential: t(900) + DAY, ..declined };
+    assert_eq!(told(&promised, &side), Some(t(900) + DAY + side.mclt));
 }
 
 #[test]

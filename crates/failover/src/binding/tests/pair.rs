@@ -139,7 +139,8 @@ impl World {
             Step::Expire(at) => {
                 let here = self.here(at);
                 let lease = &self.nodes[at].lease;
-                let next = expire(lease, &here).or_else(|_| abandoned_timeout(lease, &here, Seconds(60)));
+                let next = expire(lease, &here)
+                    .or_else(|_| abandoned_timeout(lease, &here, Some(Dialect::Own), Seconds(60)));
                 if let Ok(lease) = next {
                     self.nodes[at].lease = lease;
                 }

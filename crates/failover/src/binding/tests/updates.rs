@@ -292,7 +292,7 @@ fn an_abandoned_address_waits_for_what_the_partner_may_have_promised_before_it_a
     assert_eq!(agreed.sync, Sync::Agreed);
     let until = declined.latest_promise().max(side.now) + side.mclt;
     let at = |now| Here { now, ..here(Role::Primary, State::Normal) };
-    let timeout = |now| abandoned_timeout(&agreed, &at(now), Seconds(1));
+    let timeout = |now| abandoned_timeout(&agreed, &at(now), Some(Dialect::Own), Seconds(1));
     assert_eq!(timeout(until), Err(Denied::TooEarly));
     assert!(timeout(until + Seconds(1)).is_ok());
 }
@@ -304,7 +304,7 @@ fn an_abandoned_address_freed_in_partner_down_is_told_as_its_reset() {
     let abandoned = Lease { client: None, ..agreed(mine(Status::Abandoned)) };
     let mut here = here(Role::Primary, State::PartnerDown);
     here.now = t(5000);
-    let reset = abandoned_timeout(&abandoned, &here, Seconds(120)).expect("long ago");
+    let reset = abandoned_timeout(&abandoned, &here, Some(Dialect::Own), Seconds(120)).expect("long ago");
     let down =
         PartnerDown { at: t(400), role: Role::Primary, mclt: M, guard: Seconds::ZERO, dynamic_bootp: false };
     let lease = unpark(&reset, &here, &down).expect("the bound has passed");
