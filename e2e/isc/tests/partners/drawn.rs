@@ -24,8 +24,10 @@ pub(crate) fn day_3(role: Role) {
     Day::draw(3, role).pass();
 }
 
+/// Buckets as no split can say them.
+const HBA: &str = "0ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff0";
 /// Things that happen in a day.
-const EVENTS: u32 = 4;
+const EVENTS: u32 = 3;
 /// What a dhcpd does not end by itself it is told after so long.
 const A_MINUTE: u64 = 60;
 /// From the return of a server to Normal, beside the MCLT.
@@ -81,8 +83,8 @@ struct Day {
     mclt: u64,
     /// How long leases are, or were.
     longest: u64,
-    /// Who believes until when to have an address, whatever servers think.
-    believers: BTreeMap<Ipv4Addr, (u32, Instant)>,
+    /// Who believes to have an address.
+    believers: BTreeMap<Ipv4Addr, Belief>,
     newcomer: u32,
 }
 
@@ -108,6 +110,7 @@ impl Day {
             split: lot.one_of(&[0, 30, 100, 128, 128, 200, 256]),
             pool: (begin, Ipv4Addr::from(u32::from(begin) + addresses - 1)),
             lease_seconds,
+            hba: lot.one_of(&[None, None, None, Some(HBA)]),
             isc_clock: lot.one_of(&[0, 0, 0, 15, -15, 40]),
             ..Setup::new(role)
         };
@@ -141,8 +144,12 @@ impl Day {
             "rejected: the lease is not over here",
             "rejected: what was lost here may have leased it since",
             "rejected: active for another client here",
+            "rejected: the client was seen here later",
+            // Its clock is another.
+            "rejected: the client may have been seen here since",
             // A decline while there is no connection: it tells the client, which it refuses itself (`spec/failover-protocol.md` §3.3).
             "rejected: abandoned address with a client",
+            "rejected: hardware address missing",
             // Asked for what it has not seen acknowledged, it sends that again although the answer is under way.
             ": xid mismatch.",
         ]);
@@ -308,7 +315,7 @@ impl Day {
                     self.crowd
                         .give_up(&self.pair.lab, verb, server, count as usize)
                         .unwrap_or_else(|why| panic!("{why}"));
-                    self.believers.retain(|_, (client, _)| !leave.contains(client));
+                    self.believers.retain(|_, held| !leave.contains(&held.client));
                 }
             }
             self.look(spoke);
@@ -322,25 +329,35 @@ impl Day {
         self.crowd.leases.len()
     }
 
-    /// Nobody has an address in which somebody else believes. When exactly somebody was answered is not known: not before
-    /// the clients spoke.
+    /// Nobody has an address in which somebody else believes. When exactly a client was answered is not known, but not before
+    /// it spoke.
     fn look(&mut self, spoke: Instant) {
         for (client, taken) in &self.crowd.leases {
-            let until = spoke.min(taken.at) + Duration::from_secs(taken.seconds.into());
-            if let Some((other, believes)) = self.believers.get(&taken.address)
-                && other != client
-            {
+            let held = self.believers.get(&taken.address);
+            if held.is_some_and(|held| (held.client, held.told) == (*client, taken.at)) {
+                continue;
+            }
+            if let Some(held) = held.filter(|held| held.client != *client) {
                 assert!(
-                    *believes <= taken.at,
-                    "client {client} got {} from {}, in which client {other} believes for {:?} more",
+                    held.until <= taken.at,
+                    "client {client} got {} from {}, in which client {} believes for {:?} more",
                     taken.address,
                     taken.server,
-                    believes.duration_since(taken.at)
+                    held.client,
+                    held.until.duration_since(taken.at)
                 );
             }
-            self.believers.insert(taken.address, (*client, until));
+            let until = spoke + Duration::from_secs(taken.seconds.into());
+            self.believers.insert(taken.address, Belief { client: *client, told: taken.at, until });
         }
     }
+}
+
+/// What a client believes, whatever servers think.
+struct Belief {
+    client: u32,
+    told: Instant,
+    until: Instant,
 }
 
 /// The same numbers for the same day.
