@@ -152,7 +152,10 @@ impl Server {
                 binding::tell_hold(&mut update, lease, now.wall);
             }
             Dialect::Own => {}
-            Dialect::Isc => binding::tell_time_out(&mut update, lease, self.time_out_of(address), &side),
+            Dialect::Isc => {
+                let timeout = self.time_out_of(address);
+                binding::tell_time_out(&mut update, lease, timeout, self.guard(), &side);
+            }
         }
         let Some(session) = self.links.session() else { return false };
         let xid = session.send(Message::BndUpd(vec![update.clone()]), Lsn::ZERO, now);

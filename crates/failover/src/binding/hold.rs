@@ -101,6 +101,9 @@ pub fn partner_lost_data(lease: &Lease) -> Lease {
     }
 }
 
+/// Before any lease; zero is of an address that was never used.
+const LONG_AGO: UnixTime = UnixTime::new(1);
+
 /// When this server's data are old or lost: what the partner promised or acknowledged it may not remember, so it counts
 /// for no grant until it is told anew.
 #[must_use]
@@ -145,7 +148,8 @@ pub fn revive_for_amnesia(lease: &Lease, now: UnixTime) -> Option<Lease> {
         status,
         client: lease.client.clone().filter(|_| status == Status::Active),
         held_until: lease.held_until.max(lease.hold_until),
-        starts: if lease.status.is_available() { now } else { lease.starts },
+        // No quarantine: it is out of use for the hold, and no longer.
+        starts: if lease.status.is_available() { LONG_AGO } else { lease.starts },
         sync: Sync::Due,
         ..lease.clone()
     })

@@ -82,10 +82,14 @@ fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
                 Status::Abandoned => true,
                 Status::Free | Status::Expired | Status::Released | Status::Reset | Status::Backup => false,
             };
-            let held_until =
-                if promised_since { lease.held_until.max(mine.held_until) } else { lease.held_until };
-            sometimes!(Rule::AbandonedPromisedSince, held_until > lease.held_until);
-            let sync = if held_until > lease.held_until + tolerance(ctx) && ctx.dialect == Dialect::Own {
+            // With it a dhcpd tells for how long the address is out of use.
+            let told = match ctx.dialect {
+                Dialect::Own => lease.held_until,
+                Dialect::Isc => lease.held_until.min(ctx.now),
+            };
+            let held_until = if promised_since { told.max(mine.held_until) } else { told };
+            sometimes!(Rule::AbandonedPromisedSince, held_until > told);
+            let sync = if held_until > told + tolerance(ctx) && ctx.dialect == Dialect::Own {
                 Sync::Due
             } else {
                 lease.sync

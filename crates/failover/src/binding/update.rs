@@ -75,11 +75,17 @@ pub fn update_for(lease: &Lease, side: &Side) -> BindingUpdate {
 
 /// Adds to an update of an abandoned address for how long it is to stay out of use: a dhcpd uses it again, in either role,
 /// at the end that came with it, also if it has leased it again before it hears of that.
-pub fn tell_time_out(update: &mut BindingUpdate, lease: &Lease, timeout: Seconds, side: &Side) {
+pub fn tell_time_out(
+    update: &mut BindingUpdate,
+    lease: &Lease,
+    timeout: Seconds,
+    guard: Seconds,
+    side: &Side,
+) {
     if update.status == Some(Status::Abandoned) {
         sometimes!(Rule::IscTimeOutTold);
-        let end = (lease.starts + timeout).max(promised_before_it_heard(lease, side));
-        update.lease_expiry = Some(end.get());
+        let end = (lease.starts + timeout).max(promised_before_it_heard(lease, side) + UNDER_WAY_MAX);
+        update.lease_expiry = Some((end + guard).get());
     }
 }
 
@@ -270,5 +276,7 @@ fn same_client(sent: &BindingUpdate, mine: &Lease) -> bool {
 
 /// How long an ISC primary has for ending what is over here.
 pub(super) const ISC_ENDS_WITHIN: Seconds = Seconds(60);
+/// How long an update is under way at most, more or less.
+const UNDER_WAY_MAX: Seconds = Seconds(10);
 /// By how much the potential of a reclaim lies ahead, for an ISC secondary.
 const RECLAIM_LEAD: Seconds = Seconds(120);

@@ -258,7 +258,6 @@ impl Endpoint {
         self.record.failed_at = Some(failed_at);
         self.record.wait_until = None;
         self.record.data_lost = true;
-        self.know_the_loss();
         self.enter(State::Recover, "ordered by an operator", ctx);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Times in which no client gets an address that it has not got already: somebody may hold it whom no store
 //! knows (`spec/failover-behaviour.md` §7.5, §8 "double-loss hold").
 
-use api::identity::State;
+use api::identity::{State, StoreStamp};
 use api::time::{Seconds, UnixTime};
 use marks::{Rule, sometimes};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,7 @@ impl Endpoint {
             sometimes!(Rule::PartnerNeverKnewUs);
             self.record.data_lost = false;
             self.record.failed_at = None;
+            self.record.unseen = self.record.unseen.map(|_| StoreStamp::default());
             self.record_changed = true;
         }
     }

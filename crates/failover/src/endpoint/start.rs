@@ -43,8 +43,12 @@ impl Endpoint {
         let lost = stored.is_none();
         let mut record = stored.unwrap_or_else(|| Record::empty(role, now));
         record.stamp = StateStamp { epoch: loaded.epoch.saturating_add(1), transition: 0 };
-        record.unconfirmed = Some(record.unconfirmed.unwrap_or(loaded).min(loaded));
-        record.unseen = Some(record.unseen.unwrap_or(loaded).min(loaded));
+        // That a loss is known counts for one life only: the store may have been copied since.
+        let earliest = |seen: Option<StoreStamp>| {
+            seen.filter(|held| !is_known_to_be_lost(*held)).map_or(loaded, |held| held.min(loaded))
+        };
+        record.unconfirmed = Some(earliest(record.unconfirmed));
+        record.unseen = Some(earliest(record.unseen));
         if !record.link_edges.is_multiple_of(2) {
             record.link_edges = record.link_edges.wrapping_add(1);
         }
@@ -153,8 +157,8 @@ impl Endpoint {
     }
 
     /// What the store held before is lost, and everything is fetched from the partner, or an operator took it upon himself to
-    /// go on without: whoever remembers more of it later tells no news.
-    pub(super) fn know_the_loss(&mut self) {
+    /// go on without: whoever remembers more of it in this life tells no news.
+    fn know_the_loss(&mut self) {
         let lost = self.record.of_nothing();
         for seen in [&mut self.record.unseen, &mut self.record.unconfirmed].into_iter().flatten() {
             *seen = lost;

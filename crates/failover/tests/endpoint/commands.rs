@@ -620,26 +620,36 @@ fn what_the_partner_found_the_operator_need_not_find_again() {
     assert!(solo.endpoint.is_compared_with_operator());
 }
 
-/// Whoever emptied the volume, or restored a copy and said so, may have been told to go on without what was lost.
+/// Whoever emptied the volume may have been told to go on without what was lost.
 #[test]
-fn a_loss_that_is_known_is_found_once() {
+fn a_loss_that_is_known_is_found_once_in_a_life() {
     let now = clock(at(8, 0, 0));
-    let emptied =
-        Endpoint::start(Role::Primary, None, StoreStamp::default(), at(7, 0, 0), SETTINGS, context(now));
-    let mut emptied = Solo { endpoint: emptied, now };
-    emptied.let_go(at(8, 0, 0)).expect("an expert may");
-    let mut ordered = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
-    ordered.endpoint.recover(None, true, context(now)).expect("a human may");
-    for mut solo in [emptied, ordered] {
-        let before = solo.state();
-        let restarted = Solo::starting(solo.endpoint.record().clone(), at(8, 0, 0));
-        solo.endpoint.operator_saw(StoreStamp { epoch: 90, lsn: Lsn(9000) }, context(now));
-        assert_eq!((solo.state(), solo.endpoint.record().stamp.epoch), (before, 91));
-        let mut solo = restarted;
-        let before = solo.state();
-        solo.endpoint.operator_saw(StoreStamp { epoch: 90, lsn: Lsn(9000) }, context(now));
-        assert_eq!((solo.state(), solo.endpoint.record().stamp.epoch), (before, 91));
-    }
+    let empty = StoreStamp::default();
+    let endpoint = Endpoint::start(Role::Primary, None, empty, at(7, 0, 0), SETTINGS, context(now));
+    let mut solo = Solo { endpoint, now };
+    solo.let_go(at(8, 0, 0)).expect("an expert may");
+    let mut copy = Solo::starting(solo.endpoint.record().clone(), at(8, 0, 0));
+    let seen = StoreStamp { epoch: 90, lsn: Lsn(9000) };
+    solo.endpoint.operator_saw(seen, context(now));
+    assert_eq!((solo.state(), solo.endpoint.record().stamp.epoch), (PD, 91));
+    // What was made of it in the meantime may be old by now.
+    copy.endpoint.operator_saw(seen, context(now));
+    assert_eq!(copy.state(), REC);
+}
+
+/// The store says that it was found to be an old copy, and was copied when it said so.
+#[test]
+fn a_copy_of_an_old_copy_is_found() {
+    let mut solo = Solo::starting(record_of(Role::Primary, N, at(8, 0, 0)), at(8, 0, 0));
+    solo.endpoint.operator_saw(StoreStamp { epoch: 9, lsn: Lsn(9000) }, context(solo.now));
+    solo.let_go(at(8, 0, 0)).expect("an expert may");
+    let mut copy = solo.endpoint.record().clone();
+    copy.stamp.epoch = 10;
+    let mut copy = Solo::starting(copy, at(8, 0, 0));
+    let known_of_partner = StoreStamp { epoch: 10, lsn: Lsn(90_000) };
+    copy.endpoint.compare_stores(Progress { known_of_partner, ..Progress::default() }, context(copy.now));
+    assert_eq!(copy.state(), REC);
+    assert_eq!(copy.endpoint.record().failed_at, Some(copy.now.wall));
 }
 
 #[test]

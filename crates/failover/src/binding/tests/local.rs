@@ -458,19 +458,19 @@ fn a_dhcpd_is_told_for_how_long_an_address_is_out_of_use() {
     let mut side = side(Role::Secondary, Dialect::Isc);
     let told = |lease: &Lease, side: &Side| {
         let mut update = update_for(lease, side);
-        tell_time_out(&mut update, lease, DAY, side);
+        tell_time_out(&mut update, lease, DAY, Seconds::ZERO, side);
         update.lease_expiry.map(|end| t(end.into()))
     };
     assert_eq!(told(&declined, &side), Some(t(450) + DAY));
     let held = Lease { held_until: t(451) + DAY, ..declined.clone() };
-    assert_eq!(told(&held, &side), Some(t(451) + DAY + side.mclt), "no sooner than a client gives it up");
+    assert_eq!(told(&held, &side), Some(t(461) + DAY + side.mclt), "no sooner than a client gives it up");
     let active = mine(Status::Active);
     assert_eq!(told(&active, &side), Some(active.held_until));
     // A day later it may have leased it again.
     side.now = t(460) + DAY;
-    assert_eq!(told(&declined, &side), Some(side.now + side.mclt));
+    assert_eq!(told(&declined, &side), Some(t(470) + DAY + side.mclt));
     let promised = Lease { sent_potential: t(900) + DAY, ..declined };
-    assert_eq!(told(&promised, &side), Some(t(900) + DAY + side.mclt));
+    assert_eq!(told(&promised, &side), Some(t(910) + DAY + side.mclt));
 }
 
 #[test]
