@@ -612,6 +612,8 @@ rules! {
         IscReclaimLead,
         /// a dhcpd is told for how long an abandoned address stays out of use
         IscTimeOutTold,
+        /// it gives a longer lease of the same client up for ours, which is made as long
+        IscOutlastsOurs,
         /// a dhcpd that ended one was started again before it told that
         IscForgetsAbandoned,
         /// the end of a lease that it knows better is not for an operator here

@@ -163,8 +163,9 @@ impl Server {
                         self.exchange.ask_at = Some(self.exchange.ask_at.map_or(over, |at| at.min(over)));
                     }
                 }
-                let held =
-                    binding::leased_although_abandoned(mine, update, self.max_lead.for_waits()).or(elsewhere);
+                let held = binding::leased_although_abandoned(mine, update, self.max_lead.for_waits())
+                    .or_else(|| binding::outlasted(mine, update, dialect))
+                    .or(elsewhere);
                 self.counters.add("updates_rejected", reject_label(reason), 1);
                 self.exchange.rejected.we_rejected(address, reason);
                 if reason != RejectReason::LessCriticalBindingInformation {
@@ -183,7 +184,7 @@ impl Server {
                     && reason == RejectReason::LessCriticalBindingInformation;
                 sometimes!(
                     if in_pools { Rule::LeasedAlthoughAbandoned } else { Rule::LeasedElsewhere },
-                    held.is_some()
+                    held.is_some() && (mine.status == Status::Abandoned || !in_pools)
                 );
                 sometimes!(Rule::AbandonedToldAgain, untold);
                 if let Some(held) = held.as_ref().filter(|_| binding::tells_hold(update)) {

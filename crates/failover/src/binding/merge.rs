@@ -88,6 +88,12 @@ fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
                 Dialect::Isc => lease.held_until.min(ctx.now),
             };
             let held_until = if promised_since { told.max(mine.held_until) } else { told };
+            // A dhcpd says when the lease began that was declined.
+            let starts = match (ctx.dialect, mine.status) {
+                (Dialect::Own, _) => lease.starts,
+                (Dialect::Isc, Status::Abandoned) => mine.starts,
+                (Dialect::Isc, _) => ctx.now,
+            };
             sometimes!(Rule::AbandonedPromisedSince, held_until > told);
             let sync = if held_until > told + tolerance(ctx) && ctx.dialect == Dialect::Own {
                 Sync::Due
@@ -97,6 +103,7 @@ fn by_status(mine: &Lease, incoming: &Incoming, ctx: &Judge<'_>) -> Lease {
             Lease {
                 client: None,
                 held_until,
+                starts,
                 cltt: None,
                 cltt_from_partner: false,
                 sync,

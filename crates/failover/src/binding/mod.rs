@@ -34,7 +34,9 @@ pub use local::{
     may_lease, may_rewind, reclaim, release, reserve, reset, unpark, unreserve,
 };
 pub use options::{tell_hold, tells_hold};
-pub use update::{Side, acked, is_withheld, rejected, tell_time_out, tells_of_no_lease, update_for};
+pub use update::{
+    Side, acked, is_withheld, outlasted, rejected, tell_time_out, tells_of_no_lease, update_for,
+};
 
 /// With whose manners the partner must be reckoned (`spec/failover-protocol.md` §0).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -156,6 +156,21 @@ pub fn acked(mine: &Lease, sent: &BindingUpdate, side: &Side) -> Lease {
     lease
 }
 
+/// What we refuse as ours is under way and better: a dhcpd gives a longer end of its own up for ours, and tells nobody of it
+/// again, but its client believes in it (H-2). `None` if nothing is to be recorded.
+#[must_use]
+pub fn outlasted(mine: &Lease, update: &BindingUpdate, dialect: Dialect) -> Option<Lease> {
+    let active = |status| status == Some(Status::Active);
+    let told = UnixTime::new(u64::from(update.lease_expiry?));
+    let longer = dialect == Dialect::Isc
+        && active(update.status)
+        && active(Some(mine.status))
+        && same_client(update, mine)
+        && told > mine.held_until;
+    sometimes!(Rule::IscOutlastsOurs, longer);
+    longer.then(|| Lease { held_until: told, sync: Sync::Due, ..mine.clone() })
+}
+
 /// The record after the partner rejected `sent`. Resend it at the next Normal or UPDREQ, and not within
 /// 300 s.
 #[must_use]

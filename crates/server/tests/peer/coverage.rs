@@ -31,6 +31,7 @@ fn every_rule_that_needs_a_dhcpd_or_a_strange_partner_is_reached() {
     strange::who_has_stopped_stays_whatever_was_on_its_way();
     strange::a_survivor_waits_for_a_word_without_the_flag();
     strange::a_duel_has_one_winner();
+    strange::who_wins_a_duel_against_a_dhcpd_makes_its_lease_as_long();
     strange::a_duel_over_a_lease_that_is_over_goes_to_the_dhcpd();
     strange::what_no_server_of_ours_says();
     strange::an_address_abandoned_here_was_used_by_the_survivor();

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use api::identity::{Lsn, Role, State, StoreStamp};
 use api::time::Seconds;
-use failover::wire::{Message, RejectReason};
-use leases::lease::{HardwareAddress, Status};
+use failover::wire::{BindingUpdate, Message, RejectReason};
+use leases::lease::{HardwareAddress, Status, Sync};
 use server::{Answer, Command};
 
 use crate::bench::{Bench, Manners, OnUpdate};
@@ -149,6 +149,28 @@ pub(crate) fn a_duel_has_one_winner() {
 }
 
 /// A dhcpd that is primary ends what this server renewed, once that is over.
+/// A dhcpd that loses gives its own end up for ours, but its client believes in it.
+#[test]
+pub(crate) fn who_wins_a_duel_against_a_dhcpd_makes_its_lease_as_long() {
+    for role in ROLES {
+        for (manners, longer) in [(Manners::Isc, 5000), (Manners::Isc, -20), (Manners::Own, 5000)] {
+            let mut case = about_to_tell(role, manners, Status::Active);
+            let mine = case.bench.server.table().get(case.address).expect("a lease").held_until.get();
+            let said = case.update(Said { status: Status::Active, client: HOLDER, contact: Some(-10) });
+            let theirs = mine.saturating_add_signed(longer);
+            let answer = case.tell(BindingUpdate { lease_expiry: Some(theirs), ..said });
+            let refused = Expected::Reject(RejectReason::LessCriticalBindingInformation);
+            assert_eq!(answer, refused, "{role} {manners:?}");
+            let held = case.bench.server.table().get(case.address).expect("a lease").held_until.get();
+            let expected = if manners == Manners::Isc { mine.max(theirs) } else { mine };
+            assert_eq!(held, expected, "{role} {manners:?}");
+            // As the answer to ours, which said less, is about another lease, it is told again.
+            let sync = case.bench.server.table().get(case.address).map(|lease| lease.sync);
+            assert_eq!(sync, Some(Sync::Due), "{role} {manners:?}");
+        }
+    }
+}
+
 #[test]
 pub(crate) fn a_duel_over_a_lease_that_is_over_goes_to_the_dhcpd() {
     let mut case = about_to_tell(Role::Secondary, Manners::Isc, Status::Active);

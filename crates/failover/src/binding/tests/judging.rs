@@ -72,6 +72,19 @@ fn a_binding_of_a_client_needs_its_hardware_address() {
     }
 }
 
+/// It says when the lease began, and as the end for how long the address is out of use.
+#[test]
+fn what_a_dhcpd_abandons_is_out_of_use_from_now_on() {
+    for role in ROLES {
+        let said = BindingUpdate { starts: Some(5), lease_expiry: Some(99_000), ..update(Status::Abandoned) };
+        let ctx = ctx(role, Dialect::Isc);
+        let free = accepted(judge(&mine(Status::Free), &said, &ctx));
+        assert_eq!((free.starts, free.held_until), (ctx.now, ctx.now), "{role}");
+        let since = Lease { starts: t(60), ..mine(Status::Abandoned) };
+        assert_eq!(accepted(judge(&since, &said, &ctx)).starts, t(60), "{role}: as before");
+    }
+}
+
 #[test]
 fn an_abandoned_address_with_a_client_is_refused_from_isc_only() {
     let update = of_client(1, update(Status::Abandoned));
