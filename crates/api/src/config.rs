@@ -120,6 +120,9 @@ pub struct Subnet {
     pub reservations: BTreeMap<Ipv4Addr, Reservation>,
 }
 
+/// For how long an address that was found in use stays out of use, where nothing else is said.
+pub const UNAVAILABLE_TIMEOUT: Seconds = Seconds(86_400);
+
 /// A range of addresses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pool {

@@ -256,6 +256,6 @@ pub(crate) mod defaults {
         86400
     }
     pub(crate) fn unavailable_timeout_seconds() -> u32 {
-        86400
+        crate::config::UNAVAILABLE_TIMEOUT.get()
     }
 }

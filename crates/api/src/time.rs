@@ -43,6 +43,17 @@ impl UnixTime {
         Seconds(self.0.saturating_sub(earlier.0))
     }
 
+    /// The same moment by our clock, if this is by one that is so many seconds ahead. "Never" and "without end" are no
+    /// moments.
+    #[must_use]
+    pub fn by_clock_ahead(self, seconds: i64) -> Self {
+        if self == Self::ZERO || self.is_infinite() {
+            return self;
+        }
+        let shift = Seconds(u32::try_from(seconds.unsigned_abs()).unwrap_or(u32::MAX));
+        if seconds < 0 { self + shift } else { self - shift }
+    }
+
     /// The same time for people and for JSON; `None` for [`UnixTime::ZERO`].
     #[must_use]
     pub fn timestamp(self) -> Option<jiff::Timestamp> {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use api::config::ServerConfig;
+use api::config::{ServerConfig, UNAVAILABLE_TIMEOUT};
 use api::identity::{Role, State};
 use api::time::{Now, Seconds, UnixTime};
 use failover::binding;
@@ -16,8 +16,6 @@ use crate::Server;
 pub(crate) const EVERY_MILLIS: u64 = 1_000;
 /// Leases that one run ends at most; the rest follow in the next.
 const EXPIRED_MAX: usize = 10_000;
-/// As long as a pool has it by default.
-const UNAVAILABLE: Seconds = Seconds(86_400);
 
 impl Server {
     /// One run.
@@ -203,6 +201,6 @@ impl Server {
 
     /// For how long an address stays out of use once it is abandoned.
     pub(crate) fn time_out_of(&self, address: Ipv4Addr) -> Seconds {
-        self.pool_of(address).map_or(UNAVAILABLE, |pool| pool.unavailable_timeout)
+        self.pool_of(address).map_or(UNAVAILABLE_TIMEOUT, |pool| pool.unavailable_timeout)
     }
 }

@@ -234,15 +234,12 @@ pub(super) fn own_if_reserved(status: Status, flags: Flags, role: Role) -> Statu
     }
 }
 
-/// Corrects a time by the partner's clock. "Never" and "without end" are no times.
+/// Corrects a time by the partner's clock.
 fn by_local_clock(time: u32, partner_ahead: i32) -> UnixTime {
     let received = UnixTime::new(u64::from(time));
-    if received == UnixTime::ZERO || received.is_infinite() {
-        return received;
-    }
-    sometimes!(Rule::TimesCorrected, partner_ahead != 0);
-    let shift = Seconds(partner_ahead.unsigned_abs());
-    if partner_ahead < 0 { received + shift } else { received - shift }
+    let is_moment = received != UnixTime::ZERO && !received.is_infinite();
+    sometimes!(Rule::TimesCorrected, partner_ahead != 0 && is_moment);
+    received.by_clock_ahead(partner_ahead.into())
 }
 
 /// Corrected times are off by the rounding of two measurements; telling each other of that would never end.

@@ -1,7 +1,7 @@
 //! Times in which no client gets an address that it has not got already: somebody may hold it whom no store
 //! knows (`spec/failover-behaviour.md` §7.5, §8 "double-loss hold").
 
-use api::identity::{State, StoreStamp};
+use api::identity::State;
 use api::time::{Seconds, UnixTime};
 use marks::{Rule, sometimes};
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,7 @@ impl Endpoint {
             sometimes!(Rule::PartnerNeverKnewUs);
             self.record.data_lost = false;
             self.record.failed_at = None;
-            self.record.unseen = self.record.unseen.map(|_| StoreStamp::default());
+            self.lost_nothing();
             self.record_changed = true;
         }
     }
@@ -137,8 +137,7 @@ impl Endpoint {
     /// Whether the primary of a new pair, which serves alone at first, lost its data since then.
     fn never_met_before(&self, lost_since: UnixTime) -> bool {
         let Record { integrated, waits_for_primary_since, clock_delta, .. } = &self.record;
-        let shift = Seconds(u32::try_from(clock_delta.unsigned_abs()).unwrap_or(u32::MAX));
-        let lost_since = if *clock_delta < 0 { lost_since + shift } else { lost_since - shift };
+        let lost_since = lost_since.by_clock_ahead(*clock_delta);
         let never_met =
             !integrated && waits_for_primary_since.is_some_and(|since| lost_since > since + MEASURING);
         sometimes!(Rule::PrimaryLostBeforeTheyMet, never_met);

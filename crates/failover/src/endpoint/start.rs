@@ -165,6 +165,11 @@ impl Endpoint {
         }
     }
 
+    /// What was empty at the start is new: an operator that remembers anything of it is right.
+    pub(super) fn lost_nothing(&mut self) {
+        self.record.unseen = self.record.unseen.map(|_| StoreStamp::default());
+    }
+
     /// The next epoch is none that anybody remembers.
     fn outlive(&mut self, known: StoreStamp) {
         let epoch = known.epoch.saturating_add(1);
@@ -238,7 +243,7 @@ impl Endpoint {
             return Err(Refusal::WrongState(self.record.state));
         }
         self.record.token_burnt = true;
-        self.record.unseen = self.record.unseen.map(|_| StoreStamp::default());
+        self.lost_nothing();
         self.record.requests_unheard = false;
         self.record.failed_at = None;
         self.record.data_lost = false;
