@@ -156,7 +156,14 @@ impl Server {
             Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => lease,
             Verdict::Reject(reason, text) => {
                 sometimes!(reject_rule(reason));
-                if reason == RejectReason::OutdatedBindingInformation && mine.status == Status::Active {
+                // The partner holds that the lease is over, and says so once more only when asked.
+                let too_early = match reason {
+                    RejectReason::OutdatedBindingInformation => true,
+                    // A dhcpd ends our lease by its own clock although it has not acknowledged it yet.
+                    RejectReason::LessCriticalBindingInformation => dialect == Dialect::Isc,
+                    _ => false,
+                };
+                if too_early && mine.status == Status::Active {
                     let over = mine.held_until.max(mine.hold_until) + guard + Seconds(1);
                     // What is refused although it is over would be refused again, every second.
                     if over > now.wall {

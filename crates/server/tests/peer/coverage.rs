@@ -32,6 +32,7 @@ fn every_rule_that_needs_a_dhcpd_or_a_strange_partner_is_reached() {
     strange::a_survivor_waits_for_a_word_without_the_flag();
     strange::a_duel_has_one_winner();
     strange::who_wins_a_duel_against_a_dhcpd_makes_its_lease_as_long();
+    strange::what_a_dhcpd_ended_in_a_duel_that_it_lost_is_asked_for_once_it_is_over();
     strange::a_duel_over_a_lease_that_is_over_goes_to_the_dhcpd();
     strange::what_no_server_of_ours_says();
     strange::an_address_abandoned_here_was_used_by_the_survivor();

@@ -148,7 +148,6 @@ pub(crate) fn a_duel_has_one_winner() {
     }
 }
 
-/// A dhcpd that is primary ends what this server renewed, once that is over.
 /// A dhcpd that loses gives its own end up for ours, but its client believes in it.
 #[test]
 pub(crate) fn who_wins_a_duel_against_a_dhcpd_makes_its_lease_as_long() {
@@ -171,6 +170,32 @@ pub(crate) fn who_wins_a_duel_against_a_dhcpd_makes_its_lease_as_long() {
     }
 }
 
+/// A dhcpd whose clock is ahead ends a short lease of ours before it has acknowledged it, and tells that once.
+#[test]
+pub(crate) fn what_a_dhcpd_ended_in_a_duel_that_it_lost_is_asked_for_once_it_is_over() {
+    for role in ROLES {
+        let mut case = about_to_tell(role, Manners::Isc, Status::Active);
+        let held_until = case.bench.server.table().get(case.address).expect("a lease").held_until;
+        let ended = case.update(Said { status: Status::Expired, client: HOLDER, contact: Some(50) });
+        let refused = Expected::Reject(RejectReason::LessCriticalBindingInformation);
+        let told = case.bench.heard.clone();
+        assert_eq!(case.tell(ended.clone()), refused, "{role}");
+        case.bench.heard.extend(told);
+        case.bench.acknowledge_all();
+        case.bench.on_update = OnUpdate::Accept;
+        let asked =
+            |bench: &Bench| bench.heard.iter().filter(|frame| frame.message == Message::UpdReq).count();
+        let before = asked(&case.bench);
+        case.bench.run(held_until.since(case.bench.now().wall));
+        assert_eq!(asked(&case.bench), before, "{role}: asked before the lease is over");
+        case.bench.run(Seconds(10));
+        assert_eq!(asked(&case.bench), before + 1, "{role}");
+        case.bench.done();
+        assert_eq!(case.tell(ended), Expected::Accept, "{role}");
+    }
+}
+
+/// A dhcpd that is primary ends what this server renewed, once that is over.
 #[test]
 pub(crate) fn a_duel_over_a_lease_that_is_over_goes_to_the_dhcpd() {
     let mut case = about_to_tell(Role::Secondary, Manners::Isc, Status::Active);
