@@ -279,19 +279,24 @@ impl Client {
 
     fn leave(&mut self, now: u64, lease: Lease, decline: bool, draw: &mut Generator) -> (Option<Sent>, u64) {
         self.xid += 1;
-        let kind = if decline { 4 } else { 7 };
-        let mut bytes = self.header(now, if decline { Ipv4Addr::UNSPECIFIED } else { lease.address });
-        bytes.extend([53, 1, kind, 54, 4]);
-        bytes.extend(lease.server.octets());
-        if decline {
-            bytes.extend([50, 4]);
-            bytes.extend(lease.address.octets());
-        }
-        self.finish(&mut bytes);
+        let bytes = self.farewell(now, lease.address, lease.server, decline);
         let to = if decline { To::Everybody } else { To::Server(lease.server) };
         self.phase = Phase::Off(None);
         let name = if decline { "DECLINE" } else { "RELEASE" };
         (Some(Sent { to, bytes, xid: self.xid, kind: name }), now + 2_000 + draw.below(60_000))
+    }
+
+    /// The RELEASE or DECLINE by which it gives a lease of this address up at a server.
+    pub(crate) fn farewell(&self, now: u64, address: Ipv4Addr, server: Ipv4Addr, decline: bool) -> Vec<u8> {
+        let mut bytes = self.header(now, if decline { Ipv4Addr::UNSPECIFIED } else { address });
+        bytes.extend([53, 1, if decline { 4 } else { 7 }, 54, 4]);
+        bytes.extend(server.octets());
+        if decline {
+            bytes.extend([50, 4]);
+            bytes.extend(address.octets());
+        }
+        self.finish(&mut bytes);
+        bytes
     }
 
     fn retransmit(&mut self, now: u64, draw: &mut Generator) -> (Option<Sent>, u64) {

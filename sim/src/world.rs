@@ -1,5 +1,6 @@
 //! The world of a seed: time, events, and what connects servers, clients and checkers.
 
+mod alone;
 mod dhcpd;
 mod event;
 mod faults;
@@ -81,7 +82,7 @@ pub struct World {
     operator: Operator,
 }
 
-/// Of so many seeds one is played to the rest of its pools.
+/// Of so many seeds one is played to the rest of its pools, and another until one server was long alone.
 const RESTED: u64 = 8;
 /// Time that a healed pair has to come to rest, beside MCLT and lease length, in milliseconds.
 const REST: u64 = 300_000;
@@ -148,6 +149,22 @@ impl World {
         let calm_from = self.time + 30_000;
         self.play(calm_from)?;
         self.calm = true;
+        self.settle()?;
+        // A reckless operator takes addresses away from clients that hold them, and shares as it likes.
+        if self.plan.reckless > 0 || self.plan.dhcpd.is_some() {
+            return Ok(());
+        }
+        self.serves()?;
+        // It takes longer than all the rest.
+        match self.plan.seed % RESTED {
+            0 => self.rest(),
+            4 => self.alone(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Plays until both servers agree about everything; they have a bounded time for it (I8).
+    fn settle(&mut self) -> Result<(), Violation> {
         let (mclt, lease) = if self.version > 0 {
             (60, 900)
         } else {
@@ -164,22 +181,12 @@ impl World {
                 None => self.checker.still_differs(&self.nodes, &pools),
                 Some(_) => self.checker.difference_from_dhcpd(&self.nodes),
             };
-            let Some(difference) = difference else { break };
+            let Some(difference) = difference else { return Ok(()) };
             let held = u64::from(Checker::held_until(&self.nodes).get()).saturating_sub(BASE) * 1000;
             if self.time > deadline.max(held + 30_000) {
                 return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
             }
         }
-        // A reckless operator takes addresses away from clients that hold them, and shares as it likes.
-        if self.plan.reckless > 0 || self.plan.dhcpd.is_some() {
-            return Ok(());
-        }
-        self.serves()?;
-        // It takes longer than all the rest.
-        if self.plan.seed.is_multiple_of(RESTED) {
-            self.rest()?;
-        }
-        Ok(())
     }
 
     /// The pools of the newest configuration.

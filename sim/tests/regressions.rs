@@ -557,3 +557,13 @@ fn seed_9747174_a_shutdown_that_was_said_counts_whatever_waits_behind_it() {
 fn seed_9903439_an_answer_does_not_come_back_with_its_lease() {
     holds_in_any_weather(9_903_439);
 }
+
+/// Both stores had been lost, and the changes of the new ones were counted from the beginning again. The secondary's fence, which
+/// only the cluster remembered, named a change of the primary's old store: later than any of the new one for as long as it would
+/// run. So the secondary, in Normal with it for minutes, answered nobody as soon as the link was cut, and could not be let go.
+/// Found by the last act of a seed, in which one server dies and the other must serve everybody. Now whoever holds a fence tells
+/// it, as the specification has it, and a server whose store never made that change numbers its own beyond it (decision 030).
+#[test]
+fn seed_748_a_fence_of_another_life_silences_nobody() {
+    holds_in_any_weather(748);
+}

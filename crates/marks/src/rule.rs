@@ -214,6 +214,8 @@ rules! {
         FenceSilencesInContact,
         /// the partner connects while a fence is in force
         FenceMeetsPartner,
+        /// the partner is fenced by a change that this server's store never made
+        FenceOfAnotherLife,
         /// evidence proves that this server was down before its partner was let go (ST-3)
         FenceProvesDown,
         /// an operator vouches that a fence is obsolete

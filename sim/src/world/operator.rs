@@ -88,7 +88,9 @@ impl World {
     /// The operator does something, as people would have it do.
     pub(super) fn operate(&mut self) {
         for node in 0..2 {
-            self.look_at(node);
+            if let Some(word) = self.look_at(node) {
+                self.give_soon(node, word);
+            }
         }
         // A survivor that does not run cannot tell whom to fence: that is a fault on top of another.
         let told = |node: &crate::node::Node| node.server.is_some() || !node.alone;
@@ -130,7 +132,7 @@ impl World {
     }
 
     /// The fence for a server's next start, and for the one that runs.
-    fn write_fence(&mut self, node: usize, after: StateStamp, since: UnixTime) -> Fence {
+    pub(super) fn write_fence(&mut self, node: usize, after: StateStamp, since: UnixTime) -> Fence {
         let fence = Fence {
             partner_epoch: after.epoch,
             partner_transition: after.transition,
@@ -143,18 +145,18 @@ impl World {
         fence
     }
 
-    fn look_at(&mut self, node: usize) {
+    /// Remembers how far a store is; what a server must hear of it that waits for that.
+    pub(super) fn look_at(&mut self, node: usize) -> Option<Command> {
         let now = self.nodes[node].now(self.time);
-        let Some(server) = &self.nodes[node].server else { return };
+        let server = self.nodes[node].server.as_ref()?;
         let report = server.report(now);
         let seen = StoreStamp { epoch: report.epoch, lsn: report.lsn };
         let before = self.operator.highest[node];
         if !report.store_confirmed {
-            let known = if before.epoch > 0 { before } else { report.loaded };
-            self.give_soon(node, Command::Highest(known));
-        } else if seen > before {
-            self.operator.highest[node] = seen;
+            return Some(Command::Highest(if before.epoch > 0 { before } else { report.loaded }));
         }
+        self.operator.highest[node] = before.max(seen);
+        None
     }
 
     /// The other server does not run: fence it, look for evidence, have it declared down.

@@ -17,8 +17,7 @@ const PERIOD_BALANCED_MILLIS: u64 = 60_000;
 impl World {
     /// The clients are gone, so all leases end; after two balance periods each pool is shared as it should be (I9).
     pub(super) fn rest(&mut self) -> Result<(), Violation> {
-        self.queue
-            .retain(|_, what| !matches!(what, What::Wake { .. } | What::Packet { .. } | What::Reply { .. }));
+        self.silence_clients();
         let period = if self.plan.load_balancing { PERIOD_BALANCED_MILLIS } else { PERIOD_MILLIS };
         let held = u64::from(Checker::held_until(&self.nodes).get()).saturating_sub(crate::node::BASE) * 1000;
         let ended = (self.time + LEASE_MAX_MILLIS + ABANDONED_MILLIS).max(held);
@@ -42,5 +41,11 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Nobody asks for anything any more.
+    pub(super) fn silence_clients(&mut self) {
+        self.queue
+            .retain(|_, what| !matches!(what, What::Wake { .. } | What::Packet { .. } | What::Reply { .. }));
     }
 }

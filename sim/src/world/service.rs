@@ -11,7 +11,7 @@ use server::{ReplyBuf, RxMeta, Server};
 
 use super::World;
 use crate::check::Violation;
-use crate::client::{self, ACK, Client, OFFER};
+use crate::client::{self, ACK, Answer, Client, OFFER};
 
 /// New clients that ask, and those who renew.
 const NEW: u64 = 8;
@@ -20,11 +20,12 @@ const OLD: usize = 16;
 const NEW_FROM: u64 = 0x4000;
 
 impl World {
-    /// Whoever has a lease renews it at either server. A new client is answered by the one that the hash says, and by both
-    /// once it has waited.
+    /// Whoever has a lease renews it at either server, or gives it up there. A new client is answered by the one that the
+    /// hash says, and by both once it has waited.
     pub(super) fn serves(&self) -> Result<(), Violation> {
         for node in 0..2 {
             let Some(server) = &self.nodes[node].server else { continue };
+            self.gives_up(node, server)?;
             let mut copy = server.clone();
             self.renews(node, &mut copy)?;
             if server.endpoint().hold(self.nodes[node].now(self.time).wall).is_none() {
@@ -34,21 +35,44 @@ impl World {
         Ok(())
     }
 
-    fn renews(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
+    /// Some leases that run, and whose they are.
+    fn held(&self, node: usize, server: &Server) -> Vec<(Ipv4Addr, &Client)> {
         let now = self.nodes[node].now(self.time).wall;
         let pools = self.pools();
         let leases =
-            copy.table().iter().filter(|lease| lease.status == Status::Active && lease.held_until > now);
-        let held: Vec<(Ipv4Addr, &Client)> = leases
+            server.table().iter().filter(|lease| lease.status == Status::Active && lease.held_until > now);
+        leases
             .filter(|lease| is_in(&pools, lease.address))
             .filter_map(|lease| {
                 Some((lease.address, self.clients.iter().find(|client| client.holds(lease))?))
             })
             .take(OLD)
-            .collect();
-        for (address, client) in held {
+            .collect()
+    }
+
+    pub(super) fn gives_up(&self, node: usize, server: &Server) -> Result<(), Violation> {
+        for (address, client) in self.held(node, server) {
+            for (declines, expected) in [(false, Status::Released), (true, Status::Abandoned)] {
+                let mut copy = server.clone();
+                let bytes = client.farewell(0, address, self.nodes[node].address, declines);
+                self.answer(node, &mut copy, &bytes, declines);
+                let found = copy.table().get(address).map(|lease| lease.status);
+                if found != Some(expected) {
+                    let what = format!(
+                        "client {} gives {address} up at the {}, and it is {found:?}, not {expected}",
+                        client.index, self.nodes[node].role
+                    );
+                    return Err(self.violation("I8 convergence", what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn renews(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
+        for (address, client) in self.held(node, copy) {
             let bytes = client.renew(address, self.nodes[node].address);
-            if self.answer(node, copy, &bytes, false) != Some(ACK) {
+            if self.answer(node, copy, &bytes, false).is_none_or(|answer| answer.kind != ACK) {
                 let what = format!(
                     "the {} does not renew {address} for client {}",
                     self.nodes[node].role, client.index
@@ -80,7 +104,8 @@ impl World {
                 if hba.primary_serves(bucket(&client.key())) { Role::Primary } else { Role::Secondary };
             for seconds in [0, waits_for.unwrap_or_default() + 1] {
                 let expected = owner == role || waits_for.is_some_and(|most| seconds > most);
-                let offered = self.answer(node, copy, &client.discover(seconds), true) == Some(OFFER);
+                let answer = self.answer(node, copy, &client.discover(seconds), true);
+                let offered = answer.is_some_and(|answer| answer.kind == OFFER);
                 if offered != expected {
                     let what = format!(
                         "the {owner}'s client {} is offered an address by the {role} after {seconds} s: {offered}",
@@ -93,20 +118,26 @@ impl World {
         Ok(())
     }
 
-    /// What kind of message a server answers with.
-    fn answer(&self, node: usize, copy: &mut Server, bytes: &[u8], to_everybody: bool) -> Option<u8> {
+    /// What a server answers.
+    pub(super) fn answer(
+        &self,
+        node: usize,
+        copy: &mut Server,
+        bytes: &[u8],
+        to_everybody: bool,
+    ) -> Option<Answer> {
         let now = self.nodes[node].now(self.time);
         let destination = if to_everybody { Ipv4Addr::BROADCAST } else { self.nodes[node].address };
         copy.packet(now, &RxMeta { source: Ipv4Addr::UNSPECIFIED, destination }, bytes);
         if let Some(batch) = copy.take_batch() {
             copy.durable(now, batch.last);
         }
-        let (mut reply, mut kind) = (ReplyBuf::default(), None);
+        let (mut reply, mut last) = (ReplyBuf::default(), None);
         while copy.poll_reply(now, &mut reply) {
             let (answer, hardware) = client::read(&reply.bytes)?;
-            kind = (bytes.get(28..34) == Some(&hardware[..])).then_some(answer.kind).or(kind);
+            last = (bytes.get(28..34) == Some(&hardware[..])).then_some(answer).or(last);
         }
-        kind
+        last
     }
 }
 

@@ -268,3 +268,23 @@ fn i12_bites_when_a_server_refuses_whom_it_should_answer() {
     // Alone it answers everybody, and does not wait for the one that the hash says.
     bites(world.serves().err(), "I12");
 }
+
+#[test]
+fn i12_bites_when_a_survivor_keeps_addresses_from_everybody() {
+    let mut world = healthy();
+    let any = |lease: &Lease| matches!(lease.status, Status::Free | Status::Backup);
+    // In Normal nobody gives what is the partner's.
+    bites(world.gives(PRIMARY, "its partner's share", any).err(), "I12");
+    assert_eq!(world.alone(), Ok(()));
+}
+
+#[test]
+fn i8_bites_when_a_server_ignores_who_gives_an_address_up() {
+    let mut world = healthy();
+    let server = |world: &World| world.nodes[PRIMARY].server.clone().expect("it runs");
+    assert_eq!(world.gives_up(PRIMARY, &server(&world)), Ok(()));
+    world.stop(PRIMARY, false);
+    world.start(PRIMARY, None).expect("it starts");
+    // It seeks its partner.
+    bites(world.gives_up(PRIMARY, &server(&world)).err(), "I8");
+}

@@ -179,6 +179,21 @@ impl Endpoint {
         }
     }
 
+    /// The partner holds a fence that names a change of this server. One that it never made was made by a store that is
+    /// lost, as both were; the fence would outlast all changes of this one, and silence a partner that has agreed on
+    /// everything since (§7.4).
+    pub fn partner_is_fenced(&mut self, after: StateStamp) {
+        if after <= self.record.stamp {
+            return;
+        }
+        sometimes!(Rule::FenceOfAnotherLife);
+        self.outlive(StoreStamp { epoch: after.epoch, lsn: Lsn::ZERO });
+        if self.record.state == State::Normal {
+            // Everywhere else a change of state follows, which tells of it.
+            self.actions.push_back(self.announcement());
+        }
+    }
+
     /// Whether partner or operator have confirmed since the start that the store was no old copy.
     #[must_use]
     pub fn is_store_confirmed(&self) -> bool {

@@ -39,9 +39,20 @@ struct Told {
     /// The epoch of the sender's present state, where it is another than the one that it says of its store.
     #[serde(skip_serializing_if = "Option::is_none")]
     state_epoch: Option<u64>,
+    /// The change of the receiver after which it may have been let go, as the sender's fence names it, while that is in
+    /// force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fence: Option<FencedAfter>,
     /// Further requests follow.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more: bool,
+}
+
+/// A change of the receiver of a message.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+struct FencedAfter {
+    epoch: u64,
+    transition: u64,
 }
 
 /// An older MCLT, and until when waits count with it.
@@ -104,6 +115,10 @@ impl Server {
         let told = Told {
             requests,
             state_epoch: Some(record.stamp.epoch).filter(|epoch| *epoch != store.epoch),
+            fence: self.endpoint.fence_in_force().map(|fence| FencedAfter {
+                epoch: fence.partner_epoch,
+                transition: fence.partner_transition,
+            }),
             more: self.ledger.has_news(upto),
             data_lost_since: self.endpoint.data_lost_since(),
             never_knew_partner: self.endpoint.never_knew_partner(),
@@ -140,8 +155,9 @@ impl Server {
                 hold_until,
                 never_knew_partner,
                 owed_mclt,
+                fence,
                 more,
-                ..
+                state_epoch: _,
             })) => {
                 if let Some(OwedMclt { seconds, until }) = owed_mclt
                     && self.max_lead.told(seconds, until, now.wall)
@@ -157,6 +173,9 @@ impl Server {
                 }
                 if never_knew_partner {
                     self.endpoint.partner_never_knew_us();
+                }
+                if let Some(FencedAfter { epoch, transition }) = fence {
+                    self.endpoint.partner_is_fenced(StateStamp { epoch, transition });
                 }
                 self.exchange.partner_lost_since = data_lost_since;
                 let context = self.context(now);

@@ -276,6 +276,11 @@ impl Bench {
 
     /// The partner says its state.
     pub(crate) fn say(&mut self, state: State, startup: bool) {
+        self.say_with(state, startup, Vec::new());
+    }
+
+    /// The same, with more between servers of ours.
+    pub(crate) fn say_with(&mut self, state: State, startup: bool, more: Vec<Extension>) {
         self.transition += 1;
         self.said = Some(state);
         let progress = Extension::Progress {
@@ -285,7 +290,8 @@ impl Bench {
             partner_epoch: 0,
             partner_lsn: Lsn(0),
         };
-        let extensions = if self.manners == Manners::Own { vec![progress] } else { Vec::new() };
+        let extensions =
+            if self.manners == Manners::Own { [vec![progress], more].concat() } else { Vec::new() };
         let since = self.now().wall.get();
         self.send(Message::State(StateMessage { state, startup, since, extensions }));
         self.pump();

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use api::force::Fence;
 use api::identity::{Role, State};
 use api::time::Seconds;
+use failover::wire::{Extension, Message};
 use server::{Answer, Command};
 
 use crate::bench::{Bench, Manners};
@@ -91,5 +92,68 @@ fn a_dhcpd_numbers_no_changes_so_contact_ends_a_fence() {
         bench.run(Seconds(1));
         assert_eq!(bench.state(), State::Normal, "{role}");
         assert!(bench.renew(7, address).is_some(), "{role}");
+    }
+}
+
+/// The partner's fence names a change of a store that is lost, its number greater than any of this one (simulator seed 748).
+#[test]
+pub(crate) fn who_never_made_the_change_that_a_fence_names_numbers_its_own_beyond_it() {
+    let epochs = |bench: &Bench| -> Vec<(State, u64)> {
+        let said = bench.heard.iter().filter_map(|frame| match &frame.message {
+            Message::State(message) => Some(message),
+            _ => None,
+        });
+        let epoch = |extension: &Extension| match extension {
+            Extension::Progress { epoch, .. } => Some(*epoch),
+            _ => None,
+        };
+        said.map(|message| {
+            let epoch = message.extensions.iter().find_map(epoch);
+            (message.state, epoch.expect("how far it is"))
+        })
+        .collect()
+    };
+    for role in ROLES {
+        let (mut bench, _) = in_state(role, Manners::Own, State::Normal);
+        let ours = epochs(&bench).last().expect("a state").1;
+        let fence = |epoch: u64| {
+            Extension::Ledger(format!(r#"{{"fence":{{"epoch":{epoch},"transition":0}}}}"#).into())
+        };
+        bench.heard.clear();
+        bench.say_with(State::Normal, false, vec![fence(ours)]);
+        bench.run(Seconds(1));
+        assert_eq!(epochs(&bench), [], "{role}: it made that change");
+        bench.say_with(State::Normal, false, vec![fence(ours + 20)]);
+        bench.run(Seconds(1));
+        assert_eq!(epochs(&bench), [(State::Normal, ours + 21)], "{role}");
+        bench.say_with(State::Normal, false, vec![fence(ours + 20)]);
+        bench.run(Seconds(1));
+        assert_eq!(epochs(&bench).len(), 1, "{role}: told again");
+    }
+}
+
+#[test]
+fn a_fence_is_told_to_the_partner_while_it_is_in_force() {
+    for role in ROLES {
+        let (mut bench, _) = in_state(role, Manners::Own, State::Normal);
+        let said = bench.next_change() - 1;
+        let told = |bench: &mut Bench| {
+            bench.heard.clear();
+            bench.run(Seconds(30));
+            let ledgers = bench.heard.iter().filter_map(|frame| match &frame.message {
+                Message::Contact { extensions } => extensions.iter().find_map(|extension| match extension {
+                    Extension::Ledger(json) => Some(String::from_utf8_lossy(json).into_owned()),
+                    _ => None,
+                }),
+                _ => None,
+            });
+            ledgers.last().expect("a keep-alive")
+        };
+        assert!(!told(&mut bench).contains("fence"), "{role}");
+        fence(&mut bench, said);
+        let now = told(&mut bench);
+        assert!(now.contains(&format!(r#""fence":{{"epoch":1,"transition":{said}}}"#)), "{role}: {now}");
+        bench.say(State::Normal, false);
+        assert!(!told(&mut bench).contains("fence"), "{role}: it is over");
     }
 }
