@@ -239,11 +239,6 @@ impl Checker {
             let what = format!("the {} acknowledges {address} in {}", sender.role, server.state());
             return Err(violation("I10 silence", what));
         }
-        let promise = server.durable_promise();
-        if promise < now || promise > now + Seconds(2 + self.step) {
-            let what = format!("the {} answers at {now} with a promise until {promise}", sender.role);
-            return Err(violation("I4 durable", what));
-        }
         let is_clients = |lease: &&Lease| receiver.holds(lease);
         let Some(durable) = sender.durable.get(&address).filter(is_clients) else {
             let what =
@@ -305,6 +300,11 @@ impl Checker {
         let (sender, partner) = (&nodes[node], &nodes[1 - node]);
         let Some(server) = &sender.server else { return Ok(()) };
         let violation = |invariant, what: String| Err(Violation { invariant, time, what });
+        let (now, promise) = (sender.now(time).wall, sender.promise);
+        if promise < now || promise > now + Seconds(2 + self.step) {
+            let what = format!("the {} answers at {now} with a promise until {promise}", sender.role);
+            return violation("I4 durable", what);
+        }
         let endpoint = server.endpoint();
         // Not by the server's own word alone.
         let unheard = endpoint.heard().is_none() && endpoint.fence_in_force().is_some();

@@ -14,6 +14,7 @@ use failover::wire::{Dialect, FrameReader};
 use leases::lease::{Lease, Status};
 use leases::log::testing::{Generator, SimDisk};
 use leases::log::{Batch, Entry, Log, OpenError, Options, StoreId};
+use serde::de::DeserializeOwned;
 use server::{Boot, ConnId, Server};
 
 use crate::isc::{Config, Dhcpd};
@@ -70,6 +71,8 @@ pub(crate) struct Node {
     pub(crate) durable: BTreeMap<Ipv4Addr, Lease>,
     /// The MCLT on the disk; `None` before the first start.
     pub(crate) lead: Option<MaxLead>,
+    /// Until when it may answer, as its disk says.
+    pub(crate) promise: UnixTime,
     /// Cuts this node's outgoing octets into messages, for the checkers.
     pub(crate) readers: BTreeMap<ConnId, FrameReader>,
     /// States entered, each with the change that makes it durable.
@@ -137,6 +140,7 @@ impl Node {
             tick_at: None,
             durable: BTreeMap::new(),
             lead: None,
+            promise: UnixTime::ZERO,
             readers: BTreeMap::new(),
             entered: Vec::new(),
             state_on_disk: State::Unknown,
@@ -278,6 +282,7 @@ impl Node {
         self.restored = false;
         self.durable.clear();
         self.lead = None;
+        self.promise = UnixTime::ZERO;
         self.volume += 1;
         self.synced_lsn = Lsn::ZERO;
         self.stamp = StateStamp::default();
@@ -317,6 +322,7 @@ impl Node {
         self.restored = true;
         self.durable.clear();
         self.lead = None;
+        self.promise = UnixTime::ZERO;
         self.synced_lsn = Lsn::ZERO;
         self.stamp = StateStamp::default();
         self.amnesic = true;
@@ -421,11 +427,8 @@ impl Node {
     }
 
     pub(crate) fn note_durable(&mut self, entries: &[Entry]) -> Result<(), String> {
-        // Of all documents only this one reads so.
-        let documents = entries.iter().filter(|entry| entry.kind != Entry::LEASE);
-        let lead =
-            documents.filter_map(|entry| serde_json::from_slice(entry.body.get(1..)?).ok()).next_back();
-        self.lead = lead.or(self.lead);
+        self.lead = last_document(entries).or(self.lead);
+        self.promise = last_document(entries).unwrap_or(self.promise);
         for entry in entries.iter().filter(|entry| entry.kind == Entry::LEASE) {
             let lease = Lease::decode(&entry.body).map_err(|error| error.to_string())?;
             if let Some(before) = self.durable.get(&lease.address).filter(|before| continues(before, &lease))
@@ -437,6 +440,12 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// The last document that reads as one of this type; no two types read alike.
+fn last_document<T: DeserializeOwned>(entries: &[Entry]) -> Option<T> {
+    let documents = entries.iter().filter(|entry| entry.kind != Entry::LEASE);
+    documents.filter_map(|entry| serde_json::from_slice(entry.body.get(1..)?).ok()).next_back()
 }
 
 /// Whether both are one lease of one client: nothing that a wait counts with may fall meanwhile.

@@ -140,6 +140,15 @@ fn i4_bites_when_an_ack_leaves_before_its_lease_is_on_disk() {
 }
 
 #[test]
+fn i4_bites_when_a_server_answers_beyond_the_promise_on_its_disk() {
+    let mut world = healthy();
+    let answers = |world: &World| world.checker.answers(world.time, &world.nodes, PRIMARY).err();
+    assert_eq!(answers(&world), None);
+    world.nodes[PRIMARY].promise = UnixTime::ZERO;
+    bites(answers(&world), "I4");
+}
+
+#[test]
 fn i4_bites_when_an_ack_says_more_than_the_disk() {
     let mut world = healthy();
     let (lease, client) = some_lease(&world, PRIMARY);

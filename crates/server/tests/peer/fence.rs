@@ -140,14 +140,14 @@ fn a_fence_is_told_to_the_partner_while_it_is_in_force() {
         let told = |bench: &mut Bench| {
             bench.heard.clear();
             bench.run(Seconds(30));
-            let ledgers = bench.heard.iter().filter_map(|frame| match &frame.message {
+            let mut ledgers = bench.heard.iter().filter_map(|frame| match &frame.message {
                 Message::Contact { extensions } => extensions.iter().find_map(|extension| match extension {
                     Extension::Ledger(json) => Some(String::from_utf8_lossy(json).into_owned()),
                     _ => None,
                 }),
                 _ => None,
             });
-            ledgers.last().expect("a keep-alive")
+            ledgers.next_back().expect("a keep-alive")
         };
         assert!(!told(&mut bench).contains("fence"), "{role}");
         fence(&mut bench, said);
