@@ -354,7 +354,9 @@ impl Checker {
         }
         for (address, primary) in &nodes[0].durable {
             let Some(secondary) = nodes[1].durable.get(address) else { continue };
-            if is_own(primary, Role::Primary) && is_own(secondary, Role::Secondary) {
+            // What is reserved is for one client only, at either server.
+            let reserved = primary.flags.reserved && secondary.flags.reserved;
+            if is_own(primary, Role::Primary) && is_own(secondary, Role::Secondary) && !reserved {
                 let what = format!("{address} is free for new clients on both disks");
                 return Err(Violation { invariant: "I3 ownership", time, what });
             }
@@ -382,8 +384,10 @@ impl Checker {
             let known = self.by_clock_of(mine, partner, known);
             let believed = self.holders.get(&lease.address).and_then(|holders| holders.values().max());
             let left = believed.map_or(0, |end| end.saturating_sub(time).div_ceil(1000));
-            let free_there =
-                partner.durable.get(&lease.address).is_some_and(|theirs| is_own(theirs, partner.role));
+            let free_there = partner
+                .durable
+                .get(&lease.address)
+                .is_some_and(|theirs| is_own(theirs, partner.role) && !theirs.flags.reserved);
             if free_there && left > 0 && !self.refused[1 - node].contains(&lease.address) {
                 let what = format!(
                     "the {} enters Normal with {} leased, which its partner may give to anybody",

@@ -181,12 +181,26 @@ impl World {
                 None => self.checker.still_differs(&self.nodes, &pools),
                 Some(_) => self.checker.difference_from_dhcpd(&self.nodes),
             };
-            let Some(difference) = difference else { return Ok(()) };
+            let Some(difference) = difference.or_else(|| self.wrongly_reserved()) else { return Ok(()) };
             let held = u64::from(Checker::held_until(&self.nodes).get()).saturating_sub(BASE) * 1000;
             if self.time > deadline.max(held + 30_000) {
                 return Err(Violation { invariant: "I8 convergence", time: self.time, what: difference });
             }
         }
+    }
+
+    /// An address that a server of ours takes for reserved and is not, or the other way round.
+    fn wrongly_reserved(&self) -> Option<String> {
+        let (_, config) = self.plan.pair(self.version);
+        let reserved: BTreeSet<_> =
+            config.subnets.iter().flat_map(|subnet| subnet.reservations.keys()).collect();
+        let pools = self.pools();
+        let servers = self.nodes.iter().filter_map(|node| node.server.as_ref());
+        let leases = servers.flat_map(|server| server.table().iter());
+        let wrong = leases
+            .filter(|lease| pools.iter().any(|(first, last)| (*first..=*last).contains(&lease.address)))
+            .find(|lease| lease.flags.reserved != reserved.contains(&lease.address))?;
+        Some(format!("{wrong:?} is taken for what it is not"))
     }
 
     /// The pools of the newest configuration.

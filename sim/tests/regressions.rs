@@ -567,3 +567,11 @@ fn seed_9903439_an_answer_does_not_come_back_with_its_lease() {
 fn seed_748_a_fence_of_another_life_silences_nobody() {
     holds_in_any_weather(748);
 }
+
+/// An address was reserved by a configuration that the primary had and the secondary had not yet, which told meanwhile that
+/// the lease there was over. That word said nothing of a reservation, and so cancelled it: from then on the primary took the
+/// address for anybody's, until its next configuration. Now a mark goes by the own configuration only.
+#[test]
+fn reckless_seed_612_a_partner_that_does_not_know_of_a_reservation_yet_does_not_cancel_it() {
+    play(Plan::reckless(612));
+}

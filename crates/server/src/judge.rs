@@ -153,7 +153,11 @@ impl Server {
             self.exchange.by_address.remove(&address);
         }
         let lease = match verdict {
-            Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => lease,
+            Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => {
+                // A partner that does not know of a reservation yet does not cancel it.
+                let reserved = self.is_reserved(address).then(|| binding::reserve(&lease, &self.here(now)));
+                reserved.flatten().unwrap_or(lease)
+            }
             Verdict::Reject(reason, text) => {
                 sometimes!(reject_rule(reason));
                 // The partner holds that the lease is over, and says so once more only when asked.

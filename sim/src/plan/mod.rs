@@ -102,6 +102,12 @@ pub struct Plan {
     pub wild_clocks: bool,
     /// Which of the two servers is an ISC dhcpd.
     pub dhcpd: Option<usize>,
+    /// Two addresses are reserved for two of the clients.
+    pub reserved: bool,
+    /// Who starts waits for its partner without end (`startupExpiry: Wait`).
+    pub waits_at_start: bool,
+    /// Who is alone gives leases no longer than the MCLT (`partnerDownLeaseTime: Mclt`).
+    pub short_alone: bool,
     /// Faults that do not happen, by their numbers.
     pub without: BTreeSet<u64>,
     /// Mean time between orders that nobody should give; 0 for none. A3 and A7 do not hold then.
@@ -201,6 +207,9 @@ impl Plan {
             drift: 0,
             wild_clocks: false,
             dhcpd: None,
+            reserved: false,
+            waits_at_start: false,
+            short_alone: false,
             without: BTreeSet::new(),
             reckless: 0,
         }

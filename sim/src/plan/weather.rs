@@ -33,6 +33,9 @@ impl Plan {
         self.dhcpd();
         self.apart();
         self.meddling = self.chance(11, 6).is_some();
+        self.reserved = self.dhcpd.is_none() && self.chance(12, 6).is_some();
+        self.waits_at_start = self.chance(13, 10).is_some();
+        self.short_alone = self.chance(14, 6).is_some();
     }
 
     fn chance(&self, kind: u64, one_of: u64) -> Option<Draw> {

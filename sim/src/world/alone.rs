@@ -105,7 +105,8 @@ impl World {
         let due: BTreeSet<Ipv4Addr> = server
             .table()
             .iter()
-            .filter(|lease| is_near(&pools, lease.address) && lease.hold_until <= over && is_due(lease))
+            .filter(|lease| is_near(&pools, lease.address) && !lease.flags.reserved)
+            .filter(|lease| lease.hold_until <= over && is_due(lease))
             .map(|lease| lease.address)
             .collect();
         let mut copy = server.clone();

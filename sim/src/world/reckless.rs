@@ -45,8 +45,17 @@ impl Plan {
         plan
     }
 
-    /// What its configuration has beyond that of other worlds.
+    /// What the configuration has beyond that of most worlds.
     pub(crate) fn bend(&self, spec: &mut serde_json::Value, version: u64) {
+        if self.waits_at_start {
+            spec["startupExpiry"] = "Wait".into();
+        }
+        if self.short_alone {
+            spec["partnerDownLeaseTime"] = "Mclt".into();
+        }
+        if self.reserved {
+            spec["subnets"][0]["reservations"] = reservations();
+        }
         if self.reckless == 0 {
             return;
         }
@@ -71,12 +80,16 @@ impl Plan {
         }
         // Reserved in every other version: one server may know of it before the other.
         if draw.one_of(2) && version.is_multiple_of(2) {
-            spec["subnets"][0]["reservations"] = serde_json::json!([
-                { "address": "10.0.0.10", "hardwareAddress": "02:00:00:00:00:01" },
-                { "address": "10.0.0.11", "hardwareAddress": "02:00:00:00:00:02" },
-            ]);
+            spec["subnets"][0]["reservations"] = reservations();
         }
     }
+}
+
+fn reservations() -> serde_json::Value {
+    serde_json::json!([
+        { "address": "10.0.0.10", "hardwareAddress": "02:00:00:00:00:01" },
+        { "address": "10.0.0.11", "hardwareAddress": "02:00:00:00:00:02" },
+    ])
 }
 
 impl World {

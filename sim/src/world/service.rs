@@ -86,7 +86,9 @@ impl World {
     fn welcomes(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
         let role = self.nodes[node].role;
         let (_, config) = self.plan.pair(self.version);
-        let is_free = |lease: &&Lease| is_own(lease, role) && lease.hold_until == UnixTime::ZERO;
+        let is_free = |lease: &&Lease| {
+            is_own(lease, role) && lease.hold_until == UnixTime::ZERO && !lease.flags.reserved
+        };
         let pools = self.pools();
         let near = |lease: &&Lease| is_in(&pools, lease.address) && lease.address.octets()[1] == 0;
         let free = copy.table().iter().filter(near).filter(is_free).count() as u64;

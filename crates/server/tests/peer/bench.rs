@@ -154,11 +154,11 @@ impl Bench {
         bench
     }
 
-    /// The subnet gets other pools.
-    pub(crate) fn configure_pools(&mut self, pools: &serde_json::Value) {
+    /// The subnet gets other pools, or another value of another field.
+    pub(crate) fn configure(&mut self, field: &str, value: &serde_json::Value) {
         let manifest = server::stored_manifest(&self.entries).expect("its configuration is stored");
         let mut manifest = serde_json::to_value(manifest).expect("a manifest");
-        manifest["spec"]["subnets"][0]["pools"] = pools.clone();
+        manifest["spec"]["subnets"][0][field] = value.clone();
         let manifest: PairManifest = serde_json::from_value(manifest).expect("a manifest");
         let config = PairConfig::new(&manifest).expect("a valid manifest");
         let answer = self.command(Command::Configure(Box::new((manifest, config))));

@@ -5,10 +5,12 @@ use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
 use api::time::Seconds;
-use failover::wire::Message;
+use failover::wire::{BindingUpdate, Message, RejectReason};
 use leases::lease::Status;
 
-use crate::bench::{Bench, MCLT, Manners};
+use crate::bench::{Bench, MCLT, Manners, OnUpdate};
+use crate::grid::in_state;
+use crate::holes::update;
 
 /// Twenty addresses like any, of which the secondary gets a tenth, and ten for BOOTP, of which it gets three.
 fn with_bootp() -> Bench {
@@ -60,4 +62,29 @@ fn what_the_partner_has_of_a_range_for_bootp_stays_its_own_in_partner_down() {
     let kept: Vec<&Ipv4Addr> = given.difference(&leased).collect();
     assert_eq!(leased.len(), 20 + 7, "{leased:?}");
     assert!(kept.len() == 3 && kept.iter().all(|address| is_for_bootp(address)), "{kept:?}");
+}
+
+/// The new configuration came here first. Without the mark only the primary would take the address for its own.
+#[test]
+fn a_partner_that_does_not_know_of_a_reservation_yet_does_not_cancel_it() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Own, State::Normal);
+        let address = Ipv4Addr::new(10, 0, 0, 105);
+        let began = bench.now().wall.get();
+        let told = |status: Status| update(status, address, 1, began, began + 100);
+        bench.send(Message::BndUpd(vec![told(Status::Active)]));
+        bench.run(Seconds(1));
+        let reservation = serde_json::json!([{ "address": address, "hardwareAddress": "02:00:00:00:00:01" }]);
+        bench.configure("reservations", &reservation);
+        bench.on_update = OnUpdate::Reject(RejectReason::IpNotReserved);
+        bench.run(Seconds(1));
+        let marked = |bench: &Bench| bench.server.table().get(address).map(|lease| lease.flags.reserved);
+        assert_eq!(marked(&bench), Some(true), "{role}");
+        let released = BindingUpdate { cltt: Some(began + 1), ..told(Status::Released) };
+        bench.send(Message::BndUpd(vec![released]));
+        bench.run(Seconds(1));
+        let lease = bench.server.table().get(address).expect("a lease").clone();
+        assert_ne!(lease.status, Status::Active, "{role}");
+        assert_eq!(marked(&bench), Some(true), "{role}");
+    }
 }
