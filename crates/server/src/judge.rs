@@ -154,17 +154,20 @@ impl Server {
         }
         let lease = match verdict {
             Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => {
-                // A partner that does not know of a reservation yet does not cancel it.
-                let reserved = self.is_reserved(address).then(|| binding::reserve(&lease, &self.here(now)));
+                // A partner that does not know of a reservation yet does not cancel it. A dhcpd never does: it has hosts.
+                let stays = dialect == Dialect::Own && self.is_reserved(address);
+                let reserved = stays.then(|| binding::reserve(&lease, &self.here(now)));
                 reserved.flatten().unwrap_or(lease)
             }
             Verdict::Reject(reason, text) => {
                 sometimes!(reject_rule(reason));
-                // The partner holds that the lease is over, and says so once more only when asked.
+                // What the partner ended it says once more only when asked.
                 let too_early = match reason {
                     RejectReason::OutdatedBindingInformation => true,
                     // A dhcpd ends our lease by its own clock although it has not acknowledged it yet.
-                    RejectReason::LessCriticalBindingInformation => dialect == Dialect::Isc,
+                    RejectReason::LessCriticalBindingInformation => {
+                        dialect == Dialect::Isc && update.status != Some(Status::Active)
+                    }
                     _ => false,
                 };
                 if too_early && mine.status == Status::Active {

@@ -23,7 +23,7 @@ const NOTICED_MILLIS: u64 = 60_000;
 /// A server has steps of its own between the end of a wait and what follows from it.
 const SLACK_MILLIS: u64 = 10_000;
 /// Abandoned addresses return to service after it, a promise of any plan, and the MCLT of any plan.
-const OVER_MILLIS: u64 = 120_000 + 2 * 900_000 + 2 * 60_000;
+const OVER_MILLIS: u64 = 120_000 + 3 * 900_000 + 2 * 60_000;
 /// No client of a plan, and none that [`World::serves`] makes up, has a number as high as these.
 const STRANGERS_FROM: u64 = 0x5000;
 
@@ -32,6 +32,14 @@ impl World {
     /// the end all that nobody holds; when the partner comes back they agree again.
     pub(super) fn alone(&mut self) -> Result<(), Violation> {
         self.silence_clients();
+        // The operator has seen both before.
+        for node in 0..2 {
+            if let Some(word) = self.look_at(node) {
+                self.carry_out_order(node, Order::Give(Box::new(word)))?;
+            }
+        }
+        self.play(self.time + NOTICED_MILLIS)?;
+        self.settle()?;
         let survivor = usize::from(self.draw.coin());
         let dead = 1 - survivor;
         self.stop(dead, false);
@@ -39,22 +47,33 @@ impl World {
         self.play(self.time + NOTICED_MILLIS)?;
         self.is_in(survivor, State::CommunicationsInterrupted)?;
         let role = self.nodes[survivor].role;
-        self.gives(survivor, "its own share", |lease| is_own(lease, role))?;
+        if self.hold(survivor).is_none() {
+            let over = self.over(survivor);
+            self.gives(
+                survivor,
+                "its own share",
+                |lease| is_own(lease, role),
+                |lease| is_own(lease, role) && lease.hold_until <= over,
+            )?;
+        }
 
         self.declare_alone(survivor)?;
-        let mclt = self.nodes[survivor].server.as_ref().map_or(0, |server| {
-            let now = self.nodes[survivor].now(self.time).wall;
-            let held = server.endpoint().hold(now).map_or(UnixTime::ZERO, |hold| hold.until);
-            u64::from(held.since(now).max(server.max_lead().for_waits()).get())
-        });
-        self.play(self.time + mclt * 1000 + self.slack())?;
+        let now = self.nodes[survivor].now(self.time).wall;
+        let held = self.hold(survivor).unwrap_or_default();
+        let lead = self.nodes[survivor].server.as_ref().map(|server| server.max_lead().for_waits());
+        let wait = u64::from(held.since(now).max(lead.unwrap_or_default()).get());
+        self.play(self.time + wait * 1000 + self.slack())?;
         self.is_in(survivor, State::PartnerDown)?;
-        self.gives(survivor, "its partner's share", |lease| {
-            matches!(lease.status, Status::Free | Status::Backup)
-        })?;
+        let over = self.over(survivor);
+        self.gives(
+            survivor,
+            "its partner's share",
+            |_| true,
+            |lease| matches!(lease.status, Status::Free | Status::Backup) && lease.hold_until <= over,
+        )?;
 
         self.play(self.time + OVER_MILLIS + self.slack())?;
-        self.gives(survivor, "what nobody holds any more", |_| true)?;
+        self.gives(survivor, "what nobody holds any more", |_| true, |_| true)?;
 
         self.happen(What::Start { node: dead })?;
         self.settle()
@@ -65,12 +84,20 @@ impl World {
         self.plan.apart.unsigned_abs() + SLACK_MILLIS
     }
 
+    /// Until when a server gives nobody new an address, by its clock.
+    fn hold(&self, node: usize) -> Option<UnixTime> {
+        let now = self.nodes[node].now(self.time).wall;
+        let server = self.nodes[node].server.as_ref()?;
+        server.endpoint().hold(now).map(|hold| hold.until)
+    }
+
+    /// What was to last until then, by its clock, is over for certain.
+    fn over(&self, node: usize) -> UnixTime {
+        self.nodes[node].now(self.time).wall - Seconds(u32::try_from(self.slack() / 1000).unwrap_or(u32::MAX))
+    }
+
     /// As the operator does it, on a way on which nothing is lost.
     fn declare_alone(&mut self, survivor: usize) -> Result<(), Violation> {
-        if let Some(word) = self.look_at(survivor) {
-            self.carry_out_order(survivor, Order::Give(Box::new(word)))?;
-            self.play(self.time + SLACK_MILLIS)?;
-        }
         let Some(stamp) = self.stamp(survivor) else { return Ok(()) };
         let request = self.request(survivor, ForcedState::PartnerDown, Some(stamp));
         let now = self.nodes[survivor].now(self.time).wall;
@@ -88,46 +115,37 @@ impl World {
         Err(self.violation(INVARIANT, what))
     }
 
-    /// A copy of the server is asked by strangers until it has no more: all of these addresses must be among those offered.
+    /// A copy of the server is asked by strangers until it has no more: all of these addresses must be among those offered,
+    /// and none that it may not give.
     pub(super) fn gives(
         &self,
         node: usize,
         which: &str,
-        is_due: impl Fn(&Lease) -> bool,
+        may: impl Fn(&Lease) -> bool,
+        must: impl Fn(&Lease) -> bool,
     ) -> Result<(), Violation> {
         let Some(server) = &self.nodes[node].server else { return Ok(()) };
-        let now = self.nodes[node].now(self.time).wall;
-        if server.endpoint().hold(now).is_some() {
-            return Ok(());
-        }
         let pools = self.pools();
-        let over = now - Seconds(u32::try_from(self.slack() / 1000).unwrap_or(u32::MAX));
-        let due: BTreeSet<Ipv4Addr> = server
-            .table()
-            .iter()
-            .filter(|lease| is_near(&pools, lease.address) && !lease.flags.reserved)
-            .filter(|lease| lease.hold_until <= over && is_due(lease))
-            .map(|lease| lease.address)
-            .collect();
+        let near = |lease: &&Lease| is_near(&pools, lease.address) && !lease.flags.reserved;
+        let leases = || server.table().iter().filter(near);
+        let due = leases().filter(|lease| must(lease)).map(|lease| lease.address);
+        let allowed: BTreeSet<Ipv4Addr> =
+            leases().filter(|lease| may(lease)).map(|lease| lease.address).collect();
         let mut copy = server.clone();
         let mut offered = BTreeSet::new();
         let strangers = (STRANGERS_FROM..).map(|index| Client::new(index, &self.plan));
-        for stranger in strangers.filter(|client| !client.relayed && !client.is_twin).take(due.len()) {
+        for stranger in strangers.filter(|client| !client.relayed && !client.is_twin) {
             let answer = self.answer(node, &mut copy, &stranger.discover(0), true);
-            offered.extend(answer.filter(|answer| answer.kind == OFFER).map(|answer| answer.address));
+            let Some(answer) = answer.filter(|answer| answer.kind == OFFER) else { break };
+            offered.insert(answer.address);
         }
-        if offered.len() < due.len() {
-            let missing = due.difference(&offered).next().and_then(|address| server.table().get(*address));
-            let what = format!(
-                "the {} in {} offers {} of the {} addresses that are {which}: {missing:?}",
-                self.nodes[node].role,
-                server.state(),
-                offered.len(),
-                due.len()
-            );
-            return Err(self.violation(INVARIANT, what));
-        }
-        Ok(())
+        let withheld =
+            due.filter(|address| !offered.contains(address)).map(|address| (address, "does not offer"));
+        let anothers = offered.difference(&allowed).map(|address| (*address, "offers"));
+        let Some((address, what)) = withheld.chain(anothers).next() else { return Ok(()) };
+        let (role, state, lease) = (self.nodes[node].role, server.state(), server.table().get(address));
+        let what = format!("the {role} in {state} {what} {address} when it gives {which}: {lease:?}");
+        Err(self.violation(INVARIANT, what))
     }
 }
 

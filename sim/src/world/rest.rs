@@ -28,17 +28,18 @@ impl World {
         };
         let shared = config.load_balancing.is_some();
         for pool in config.subnets.iter().flat_map(|subnet| &subnet.pools) {
-            let count = |status: Status| {
-                let leases = server.table().iter().filter(|lease| lease.status == status);
-                let unreserved = leases.filter(|lease| !lease.flags.reserved);
-                unreserved.filter(|lease| (pool.first..=pool.last).contains(&lease.address)).count() as u32
-            };
+            let counts = server.table().range_counts(pool.first, pool.last);
             let pct = if shared { 50 } else { config.backup_pct };
-            let active = count(Status::Active);
+            let active = counts.of(Status::Active);
             let wrong = if active > 0 {
                 Some(format!("{active} leases are not over"))
             } else {
-                Checker::unbalanced(count(Status::Free), count(Status::Backup), pct, shared)
+                Checker::unbalanced(
+                    counts.unreserved(Status::Free),
+                    counts.unreserved(Status::Backup),
+                    pct,
+                    shared,
+                )
             };
             if let Some(what) = wrong {
                 return Err(self.violation("I9 balance", format!("{}-{}: {what}", pool.first, pool.last)));

@@ -50,6 +50,7 @@ impl World {
             .collect()
     }
 
+    /// Whoever gives its lease up is heard.
     pub(super) fn gives_up(&self, node: usize, server: &Server) -> Result<(), Violation> {
         for (address, client) in self.held(node, server) {
             for (declines, expected) in [(false, Status::Released), (true, Status::Abandoned)] {
@@ -62,7 +63,7 @@ impl World {
                         "client {} gives {address} up at the {}, and it is {found:?}, not {expected}",
                         client.index, self.nodes[node].role
                     );
-                    return Err(self.violation("I8 convergence", what));
+                    return Err(self.violation("I12 bounded service gap", what));
                 }
             }
         }

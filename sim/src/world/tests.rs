@@ -281,19 +281,20 @@ fn i12_bites_when_a_server_refuses_whom_it_should_answer() {
 #[test]
 fn i12_bites_when_a_survivor_keeps_addresses_from_everybody() {
     let mut world = healthy();
-    let any = |lease: &Lease| matches!(lease.status, Status::Free | Status::Backup);
+    let free = |lease: &Lease| matches!(lease.status, Status::Free | Status::Backup);
     // In Normal nobody gives what is the partner's.
-    bites(world.gives(PRIMARY, "its partner's share", any).err(), "I12");
+    bites(world.gives(PRIMARY, "its partner's share", |_| true, free).err(), "I12");
+    bites(world.gives(PRIMARY, "nothing", |_| false, |_| false).err(), "I12");
     assert_eq!(world.alone(), Ok(()));
 }
 
 #[test]
-fn i8_bites_when_a_server_ignores_who_gives_an_address_up() {
+fn i12_bites_when_a_server_ignores_who_gives_an_address_up() {
     let mut world = healthy();
     let server = |world: &World| world.nodes[PRIMARY].server.clone().expect("it runs");
     assert_eq!(world.gives_up(PRIMARY, &server(&world)), Ok(()));
     world.stop(PRIMARY, false);
     world.start(PRIMARY, None).expect("it starts");
     // It seeks its partner.
-    bites(world.gives_up(PRIMARY, &server(&world)).err(), "I8");
+    bites(world.gives_up(PRIMARY, &server(&world)).err(), "I12");
 }

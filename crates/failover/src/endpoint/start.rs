@@ -27,6 +27,9 @@ pub struct Progress {
 /// That of a dhcpd and of ours, if nobody says otherwise.
 const RECEIVE_TIMER: Seconds = Seconds(60);
 
+/// Starts that may lie between a store and a later life of the same server: a fence that names more was never written.
+const EPOCHS_MAX: u64 = 1 << 32;
+
 impl Endpoint {
     /// Starts from what the store holds (§4, steps 1 and 2). `last_operational` is the last promise to
     /// serve in the store, `loaded` its stamp before anything new is written.
@@ -179,19 +182,23 @@ impl Endpoint {
         }
     }
 
-    /// The partner holds a fence that names a change of this server. One that it never made was made by a store that is
-    /// lost, as both were; the fence would outlast all changes of this one, and silence a partner that has agreed on
-    /// everything since (§7.4).
-    pub fn partner_is_fenced(&mut self, after: StateStamp) {
-        if after <= self.record.stamp {
-            return;
+    /// The partner holds a fence that names a change of this server. Who never made it, and is no old copy, has the store of
+    /// another life, as after the loss of both; the fence would outlast all its changes, and silence a partner that has
+    /// agreed on everything since (§7.4). Whether its changes are numbered beyond it from here on.
+    pub fn partner_is_fenced(&mut self, after: StateStamp) -> bool {
+        // While this may be an old copy, its partner's fence is all that tells of leases granted alone.
+        let is_another_life = after > self.record.stamp && self.still_to_compare().is_none();
+        // No store sees so many starts; behind the last number there is none for the next.
+        if !is_another_life || after.epoch - self.record.stamp.epoch > EPOCHS_MAX {
+            return false;
         }
         sometimes!(Rule::FenceOfAnotherLife);
         self.outlive(StoreStamp { epoch: after.epoch, lsn: Lsn::ZERO });
         if self.record.state == State::Normal {
-            // Everywhere else a change of state follows, which tells of it.
+            // Elsewhere the next change of state tells of it, or the first word on the next connection.
             self.actions.push_back(self.announcement());
         }
+        true
     }
 
     /// Whether partner or operator have confirmed since the start that the store was no old copy.

@@ -174,8 +174,11 @@ impl Server {
                 if never_knew_partner {
                     self.endpoint.partner_never_knew_us();
                 }
-                if let Some(FencedAfter { epoch, transition }) = fence {
-                    self.endpoint.partner_is_fenced(StateStamp { epoch, transition });
+                if let Some(FencedAfter { epoch, transition }) = fence
+                    && self.endpoint.partner_is_fenced(StateStamp { epoch, transition })
+                {
+                    // What the operator remembers of the new number must be on the disk first.
+                    self.compared_since = None;
                 }
                 self.exchange.partner_lost_since = data_lost_since;
                 let context = self.context(now);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use api::force::Fence;
-use api::identity::{Role, State};
+use api::identity::{Role, State, StoreStamp};
 use api::time::Seconds;
 use failover::wire::{Extension, Message};
 use server::{Answer, Command};
@@ -123,6 +123,17 @@ pub(crate) fn who_never_made_the_change_that_a_fence_names_numbers_its_own_beyon
         bench.say_with(State::Normal, false, vec![fence(ours)]);
         bench.run(Seconds(1));
         assert_eq!(epochs(&bench), [], "{role}: it made that change");
+        bench.say_with(State::Normal, false, vec![fence(ours + 20)]);
+        bench.run(Seconds(1));
+        assert_eq!(
+            epochs(&bench),
+            [],
+            "{role}: it may be an old copy, so that the fence is all that tells of it"
+        );
+        bench.command(Command::Highest(StoreStamp::default()));
+        bench.say_with(State::Normal, false, vec![fence(u64::MAX)]);
+        bench.run(Seconds(1));
+        assert_eq!(epochs(&bench), [], "{role}: nobody starts that often");
         bench.say_with(State::Normal, false, vec![fence(ours + 20)]);
         bench.run(Seconds(1));
         assert_eq!(epochs(&bench), [(State::Normal, ours + 21)], "{role}");
