@@ -71,6 +71,9 @@ pub(crate) struct Node {
     pub(crate) durable: BTreeMap<Ipv4Addr, Lease>,
     /// The MCLT on the disk; `None` before the first start.
     pub(crate) lead: Option<MaxLead>,
+    /// The latest that its process saw of its clock, and when that was set last.
+    pub(crate) seen: UnixTime,
+    pub(crate) clock_set_at: u64,
     /// Until when it may answer, as its disk says.
     pub(crate) promise: UnixTime,
     /// Cuts this node's outgoing octets into messages, for the checkers.
@@ -141,6 +144,8 @@ impl Node {
             durable: BTreeMap::new(),
             lead: None,
             promise: UnixTime::ZERO,
+            seen: UnixTime::ZERO,
+            clock_set_at: 0,
             readers: BTreeMap::new(),
             entered: Vec::new(),
             state_on_disk: State::Unknown,
@@ -238,6 +243,7 @@ impl Node {
         let server = Server::start(boot, entries, self.now(time))
             .map_err(|error| NoStart::Broken(error.to_string()))?;
         self.server = Some(server);
+        self.seen = UnixTime::ZERO;
         self.waiting.clear();
         self.appended.clear();
         self.committing = false;

@@ -388,6 +388,7 @@ impl World {
                 let bound = self.plan.clock_bound;
                 let step = self.draw.below(2 * bound + 1);
                 self.nodes[node].skew = i64::try_from(step).unwrap_or(0) - bound as i64;
+                self.nodes[node].clock_set_at = self.time;
                 self.note(node, "has its clock set");
                 if self.plan.wild_clocks {
                     self.breached.insert(Assumption::Clocks);

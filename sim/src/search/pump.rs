@@ -268,7 +268,7 @@ impl Pair {
             };
             format!("{role}: {kind} to client {letter}, {} for {} s", answer.address, answer.lease)
         });
-        self.checker.answers(self.time, &self.nodes, node)?;
+        self.checker.answers(self.time, &self.nodes, node, answer.kind)?;
         self.answers.push((client, answer));
         match answer.kind {
             ACK => {

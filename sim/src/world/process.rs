@@ -19,6 +19,7 @@ impl World {
         call: impl FnOnce(&mut server::Server, api::time::Now),
     ) -> Result<(), Violation> {
         let now = self.nodes[node].now(self.time);
+        self.nodes[node].seen = self.nodes[node].seen.max(now.wall);
         let Some(server) = &mut self.nodes[node].server else { return Ok(()) };
         call(server, now);
         self.pump(node)
@@ -188,7 +189,7 @@ impl World {
             format_args!("answers client {client}: {} {} {} s", answer.kind, answer.address, answer.lease),
         );
         self.acts(node);
-        self.checker.answers(self.time, &self.nodes, node)?;
+        self.checker.answers(self.time, &self.nodes, node, answer.kind)?;
         if answer.kind == ACK {
             self.acks += 1;
             let Some(requested_at) = self.sent.get(client).and_then(|sent| sent.get(&answer.xid)).copied()

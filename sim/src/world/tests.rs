@@ -10,7 +10,7 @@ use leases::lease::{Lease, Status, Sync};
 
 use super::World;
 use crate::check::{Ack, Checker, Violation};
-use crate::client::Answer;
+use crate::client::{ACK, Answer, OFFER};
 use crate::plan::Plan;
 
 const PRIMARY: usize = 0;
@@ -142,7 +142,7 @@ fn i4_bites_when_an_ack_leaves_before_its_lease_is_on_disk() {
 #[test]
 fn i4_bites_when_a_server_answers_beyond_the_promise_on_its_disk() {
     let mut world = healthy();
-    let answers = |world: &World| world.checker.answers(world.time, &world.nodes, PRIMARY).err();
+    let answers = |world: &World| world.checker.answers(world.time, &world.nodes, PRIMARY, ACK).err();
     assert_eq!(answers(&world), None);
     world.nodes[PRIMARY].promise = UnixTime::ZERO;
     bites(answers(&world), "I4");
@@ -252,6 +252,25 @@ fn i10_bites_when_a_server_answers_that_must_be_silent() {
     world.start(PRIMARY, None).expect("it starts");
     // It seeks its partner.
     bites(acknowledge(&mut world, PRIMARY, client, lease.address, 1), "I10");
+}
+
+#[test]
+fn i10_bites_when_the_clock_was_set_back_or_more_than_renewals_are_answered() {
+    let mut world = healthy();
+    let answers = |world: &World, kind| world.checker.answers(world.time, &world.nodes, PRIMARY, kind).err();
+    assert_eq!(answers(&world, OFFER), None);
+    world.nodes[PRIMARY].seen = world.nodes[PRIMARY].now(world.time).wall + Seconds(3);
+    bites(answers(&world, OFFER), "I10");
+    world.nodes[PRIMARY].seen = UnixTime::ZERO;
+    world.stop(SECONDARY, false);
+    world.lose_volume(SECONDARY);
+    world.start(SECONDARY, None).expect("it starts");
+    while world.nodes[SECONDARY].server.as_ref().is_some_and(|server| server.state() != State::RecoverDone) {
+        let next = world.time + 100;
+        world.play(next).expect("nothing is wrong");
+    }
+    world.nodes[SECONDARY].promise = world.nodes[SECONDARY].now(world.time).wall + Seconds(1);
+    bites(world.checker.answers(world.time, &world.nodes, SECONDARY, OFFER).err(), "I10");
 }
 
 #[test]
