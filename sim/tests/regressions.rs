@@ -564,8 +564,8 @@ fn seed_9903439_an_answer_does_not_come_back_with_its_lease() {
 /// Found by the last act of a seed, in which one server dies and the other must serve everybody. Now whoever holds a fence tells
 /// it, as the specification has it, and a server whose store never made that change numbers its own beyond it (decision 030).
 #[test]
-fn seed_748_a_fence_of_another_life_silences_nobody() {
-    holds_in_any_weather(748);
+fn seed_10924_a_fence_of_another_life_silences_nobody() {
+    holds_in_any_weather(10924);
 }
 
 /// An address was reserved by a configuration that the primary had and the secondary had not yet, which told meanwhile that

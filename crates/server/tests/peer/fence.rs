@@ -95,7 +95,7 @@ fn a_dhcpd_numbers_no_changes_so_contact_ends_a_fence() {
     }
 }
 
-/// The partner's fence names a change of a store that is lost, its number greater than any of this one (simulator seed 748).
+/// The partner's fence names a change of a store that is lost, its number greater than any of this one (simulator seed 10924).
 #[test]
 pub(crate) fn who_never_made_the_change_that_a_fence_names_numbers_its_own_beyond_it() {
     let epochs = |bench: &Bench| -> Vec<(State, u64)> {
