@@ -62,6 +62,8 @@ pub(crate) struct Client {
     pub(crate) is_twin: bool,
     /// It comes and goes all the time, and asks for the address that it had.
     restless: bool,
+    /// How much seldomer than others it does anything but renew.
+    patience: u64,
     /// Longest way of a packet: nobody could tell a release that comes after the next request.
     way: u64,
     former: Option<Ipv4Addr>,
@@ -107,6 +109,7 @@ impl Client {
             identity: if is_twin { index - index % 6 } else { index },
             is_twin,
             restless: plan.restless,
+            patience: if plan.real { 60 } else { 1 },
             way: plan.delay,
             former: None,
         }
@@ -162,7 +165,7 @@ impl Client {
             }
             Phase::Bound(lease) if self.restless => self.be_restless(now, lease, draw),
             Phase::Bound(lease) => {
-                match draw.below(40) {
+                match draw.below(40 * self.patience) {
                     0 => return self.leave(now, lease, true, draw),
                     1 => return self.leave(now, lease, false, draw),
                     2 => {
@@ -176,7 +179,7 @@ impl Client {
                     self.phase = Phase::Renewing(lease);
                     self.retransmit(now, draw)
                 } else {
-                    (None, lease.t1.min(now + 10_000 + draw.below(20_000)))
+                    (None, lease.t1.min(now + (10_000 + draw.below(20_000)) * self.patience))
                 }
             }
             _ => self.retransmit(now, draw),

@@ -165,11 +165,7 @@ impl World {
 
     /// Plays until both servers agree about everything; they have a bounded time for it (I8).
     fn settle(&mut self) -> Result<(), Violation> {
-        let (mclt, lease) = if self.version > 0 {
-            (60, 900)
-        } else {
-            (u64::from(self.plan.mclt), u64::from(self.plan.lease))
-        };
+        let (lease, mclt) = self.plan.longest(self.version);
         let wait = mclt * 3000 + lease * 1000 + REST;
         let deadline = self.time + wait;
         let pools = self.pools();

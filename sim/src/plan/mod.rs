@@ -102,6 +102,8 @@ pub struct Plan {
     pub wild_clocks: bool,
     /// Which of the two servers is an ISC dhcpd.
     pub dhcpd: Option<usize>,
+    /// The figures of a real network, and days of it.
+    pub real: bool,
     /// Two addresses are reserved for two of the clients.
     pub reserved: bool,
     /// Who starts waits for its partner without end (`startupExpiry: Wait`).
@@ -207,6 +209,7 @@ impl Plan {
             drift: 0,
             wild_clocks: false,
             dhcpd: None,
+            real: false,
             reserved: false,
             waits_at_start: false,
             short_alone: false,
@@ -231,6 +234,12 @@ impl Plan {
             skew: 0,
             ..Self::basic(1)
         }
+    }
+
+    /// The longest lease and MCLT of any version so far, in seconds.
+    #[must_use]
+    pub(crate) fn longest(&self, version: u64) -> (u64, u64) {
+        if version > 0 { (900, 60) } else { (u64::from(self.lease), u64::from(self.mclt)) }
     }
 
     /// The pair of this world in one version of its configuration; 0 is the first.
@@ -271,6 +280,7 @@ impl Plan {
                 serde_json::json!({ "pod": { "interface": "eth0", "address": address } })
             }
         };
+        let (poll_interval, poll_timeout) = if self.real { (10, 60) } else { (2, 8) };
         let security = if self.dhcpd.is_some() { "Plain" } else { "MutualTLS" };
         let mut manifest = serde_json::json!({
             "apiVersion": "dhcpfailover.io/v1alpha1",
@@ -280,7 +290,11 @@ impl Plan {
                 "mcltSeconds": mclt,
                 "backupPct": backup_pct,
                 "loadBalancing": balancing,
-                "link": { "pollIntervalSeconds": 2, "pollTimeoutSeconds": 8, "security": security },
+                "link": {
+                    "pollIntervalSeconds": poll_interval,
+                    "pollTimeoutSeconds": poll_timeout,
+                    "security": security,
+                },
                 "primary": server(0),
                 "secondary": server(1),
                 "subnets": [subnet(0), subnet(1)],

@@ -36,6 +36,7 @@ impl Plan {
         self.reserved = self.dhcpd.is_none() && self.chance(12, 6).is_some();
         self.waits_at_start = self.chance(13, 10).is_some();
         self.short_alone = self.chance(14, 6).is_some();
+        self.days();
     }
 
     fn chance(&self, kind: u64, one_of: u64) -> Option<Draw> {
@@ -81,6 +82,44 @@ impl Plan {
         self.pool = draw.between(40, 239) as u32;
         self.length = self.length.min(300_000);
         self.changes = 0;
+    }
+
+    /// Days of a network with real figures, in which faults come hours apart.
+    fn days(&mut self) {
+        let Some(mut draw) = self.chance(15, 500) else { return };
+        if self.dhcpd.is_some() {
+            return;
+        }
+        const MEAN: u64 = 3_600_000;
+        let often = |mean: u64| if mean > 0 { mean * 40 } else { 0 };
+        *self = Self {
+            real: true,
+            mclt: 3600,
+            lease: [14_400, 28_800, 86_400][draw.between(0, 2) as usize],
+            length: draw.between(24, 72) * MEAN,
+            absence: draw.between(1, 6) * MEAN,
+            power_cuts: often(self.power_cuts),
+            kills: often(self.kills),
+            link_cuts: often(self.link_cuts),
+            volume_losses: often(self.volume_losses),
+            stalls: often(self.stalls),
+            pauses: often(self.pauses),
+            disk_failures: often(self.disk_failures),
+            full_disks: often(self.full_disks),
+            freezes: often(self.freezes),
+            double_losses: often(self.double_losses),
+            operator: often(self.operator),
+            restores: often(self.restores),
+            resets: often(self.resets),
+            rot: 0,
+            clock_steps: 0,
+            wild_clocks: false,
+            drift: 0,
+            changes: 0,
+            spite: 0,
+            restless: false,
+            ..self.clone()
+        };
     }
 
     /// Two clocks that differ so much that it counts, as a pair of ours is made for.

@@ -14,6 +14,7 @@ use server::{Caller, Command};
 use super::World;
 use super::event::What;
 use super::operator::Order;
+use super::rest::ABANDONED_MILLIS;
 use crate::check::Violation;
 use crate::client::{Client, OFFER};
 
@@ -22,8 +23,6 @@ const INVARIANT: &str = "I12 bounded service gap";
 const NOTICED_MILLIS: u64 = 60_000;
 /// A server has steps of its own between the end of a wait and what follows from it.
 const SLACK_MILLIS: u64 = 10_000;
-/// Abandoned addresses return to service after it, a promise of any plan, and the MCLT of any plan.
-const OVER_MILLIS: u64 = 120_000 + 3 * 900_000 + 2 * 60_000;
 /// No client of a plan, and none that [`World::serves`] makes up, has a number as high as these.
 const STRANGERS_FROM: u64 = 0x5000;
 
@@ -72,7 +71,10 @@ impl World {
             |lease| matches!(lease.status, Status::Free | Status::Backup) && lease.hold_until <= over,
         )?;
 
-        self.play(self.time + OVER_MILLIS + self.slack())?;
+        // A potential is as long as one lease and a half, and there are bounds beyond it.
+        let (lease, mclt) = self.plan.longest(self.version);
+        let over = ABANDONED_MILLIS + (3 * lease + 2 * mclt) * 1000;
+        self.play(self.time + over + self.slack())?;
         self.gives(survivor, "what nobody holds any more", |_| true, |_| true)?;
 
         self.happen(What::Start { node: dead })?;

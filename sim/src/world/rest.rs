@@ -7,9 +7,8 @@ use super::World;
 use super::event::What;
 use crate::check::{Checker, Violation};
 
-/// Longest lease of any plan, and the time after which an abandoned address is free again.
-const LEASE_MAX_MILLIS: u64 = 900_000;
-const ABANDONED_MILLIS: u64 = 120_000;
+/// After so long an abandoned address is free again.
+pub(super) const ABANDONED_MILLIS: u64 = 120_000;
 /// Two of these must be enough to share what is free (`spec/failover-behaviour.md` §6.3).
 const PERIOD_MILLIS: u64 = 3_600_000;
 const PERIOD_BALANCED_MILLIS: u64 = 60_000;
@@ -20,7 +19,8 @@ impl World {
         self.silence_clients();
         let period = if self.plan.load_balancing { PERIOD_BALANCED_MILLIS } else { PERIOD_MILLIS };
         let held = u64::from(Checker::held_until(&self.nodes).get()).saturating_sub(crate::node::BASE) * 1000;
-        let ended = (self.time + LEASE_MAX_MILLIS + ABANDONED_MILLIS).max(held);
+        let (lease, _) = self.plan.longest(self.version);
+        let ended = (self.time + lease * 1000 + ABANDONED_MILLIS).max(held);
         self.play(ended + 2 * period + super::REST)?;
         let (_, config) = self.plan.pair(self.version);
         let Some(server) = &self.nodes[0].server else {

@@ -317,3 +317,11 @@ fn i12_bites_when_a_server_ignores_who_gives_an_address_up() {
     // It seeks its partner.
     bites(world.gives_up(PRIMARY, &server(&world)).err(), "I12");
 }
+
+#[test]
+fn some_seeds_of_ci_play_days_with_real_figures() {
+    let days = (1..=5000).map(Plan::of).filter(|plan| plan.real);
+    let seeds: Vec<u64> =
+        days.filter(|plan| plan.mclt == 3600 && plan.dhcpd.is_none()).map(|plan| plan.seed).collect();
+    assert!(seeds.len() >= 5, "{seeds:?}");
+}

@@ -63,6 +63,8 @@ pub(crate) struct Bench {
     pub(crate) on_update: OnUpdate,
     /// By how many seconds the partner's clock is ahead.
     pub(crate) partner_ahead: u32,
+    /// By how many seconds the server's own clock was set back.
+    pub(crate) set_back: Seconds,
     xid: u32,
     transition: u64,
     answers: Vec<(CommandId, Answer)>,
@@ -144,6 +146,7 @@ impl Bench {
             said: None,
             on_update: OnUpdate::Accept,
             partner_ahead: 0,
+            set_back: Seconds(0),
             xid: 0,
             transition: 0,
             answers: Vec::new(),
@@ -154,11 +157,12 @@ impl Bench {
         bench
     }
 
-    /// The subnet gets other pools, or another value of another field.
+    /// The specification gets another value of a field, which a JSON pointer names.
     pub(crate) fn configure(&mut self, field: &str, value: &serde_json::Value) {
         let manifest = server::stored_manifest(&self.entries).expect("its configuration is stored");
         let mut manifest = serde_json::to_value(manifest).expect("a manifest");
-        manifest["spec"]["subnets"][0][field] = value.clone();
+        let (object, field) = field.rsplit_once('/').expect("a pointer");
+        manifest["spec"].pointer_mut(object).expect("an object")[field] = value.clone();
         let manifest: PairManifest = serde_json::from_value(manifest).expect("a manifest");
         let config = PairConfig::new(&manifest).expect("a valid manifest");
         let answer = self.command(Command::Configure(Box::new((manifest, config))));
@@ -166,8 +170,14 @@ impl Bench {
     }
 
     /// The process ends and starts again from its disk.
-    pub(crate) fn restarted(mut self) -> Self {
+    pub(crate) fn restarted(self) -> Self {
+        self.restarted_after(Seconds(0))
+    }
+
+    /// The process ends, and starts again from its disk so much later.
+    pub(crate) fn restarted_after(mut self, absence: Seconds) -> Self {
         self.hang_up();
+        self.millis += absence.millis();
         let manifest = server::stored_manifest(&self.entries).expect("its configuration is stored");
         let config = PairConfig::new(&manifest).expect("it was valid");
         let boot = Boot {
@@ -188,7 +198,7 @@ impl Bench {
     }
 
     pub(crate) fn now(&self) -> Now {
-        let wall = UnixTime::new(u64::from(BASE) + self.millis / 1000);
+        let wall = UnixTime::new(u64::from(BASE) + self.millis / 1000) - self.set_back;
         Now { wall, mono: Mono(1_000_000 + self.millis) }
     }
 
@@ -503,6 +513,11 @@ impl Bench {
         self.server.packet(now, &meta, &message.bytes(client));
         self.pump();
         self.replies.pop()
+    }
+
+    /// What it answered to clients since the last one asked.
+    pub(crate) fn replies(&self) -> &[Vec<u8>] {
+        &self.replies
     }
 
     fn address(&self) -> Ipv4Addr {

@@ -198,7 +198,10 @@ pub(crate) fn what_is_in_no_pool_is_kept_for_its_client() {
             assert_eq!(bench.server.table().get(Ipv4Addr::new(10, 0, 0, 122)), None, "nobody's");
             bench.hang_up();
             bench.run(Seconds(2));
-            bench.configure("pools", &serde_json::json!([{"first": "10.0.0.121", "last": "10.0.0.121"}]));
+            bench.configure(
+                "/subnets/0/pools",
+                &serde_json::json!([{"first": "10.0.0.121", "last": "10.0.0.121"}]),
+            );
             assert!(bench.renew(2, elsewhere).is_some(), "{role}, {manners:?}: its client has it");
             assert!(!bench.is_offered(9), "{role}, {manners:?}: nobody else");
             let mut bench = bench.restarted();

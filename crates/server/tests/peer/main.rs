@@ -12,6 +12,7 @@ mod failing;
 mod fence;
 mod grid;
 mod holes;
+mod late;
 mod pools;
 mod requests;
 mod reset;

@@ -75,7 +75,7 @@ fn a_partner_that_does_not_know_of_a_reservation_yet_does_not_cancel_it() {
         bench.send(Message::BndUpd(vec![told(Status::Active)]));
         bench.run(Seconds(1));
         let reservation = serde_json::json!([{ "address": address, "hardwareAddress": "02:00:00:00:00:01" }]);
-        bench.configure("reservations", &reservation);
+        bench.configure("/subnets/0/reservations", &reservation);
         bench.on_update = OnUpdate::Reject(RejectReason::IpNotReserved);
         bench.run(Seconds(1));
         let marked = |bench: &Bench| bench.server.table().get(address).map(|lease| lease.flags.reserved);

@@ -84,6 +84,9 @@ fn a_reclaim_from_an_isc_secondary_is_dated_ahead() {
     let sent = update_for(&taken, &isc_primary());
     assert_eq!((sent.status, sent.potential_expiry), (Some(Status::Free), Some(450 + 120)));
     assert_eq!(update_for(&taken, &own_primary()).potential_expiry, Some(450));
+    // Also when it is sent again, on another link and long after it was made.
+    let later = Side { now: t(1450), ..isc_primary() };
+    assert_eq!(update_for(&taken, &later).potential_expiry, Some(1450 + 120));
 }
 
 #[test]
