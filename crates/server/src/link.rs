@@ -265,7 +265,7 @@ impl Server {
         }
         self.stop_lost_link(session.owes_state());
         if self.may_have_quarantined() && !session.speaks_own() {
-            self.prolong_quarantine(now.wall);
+            self.prolong_quarantine(now.wall, now.wall);
         }
         self.links.registered = None;
         self.exchange.link_lost();

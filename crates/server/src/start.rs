@@ -154,7 +154,8 @@ impl Server {
             server.take_fence(fence);
         }
         if server.may_have_quarantined() {
-            server.prolong_quarantine(last_operational);
+            // It stopped at some time after it last served a client.
+            server.prolong_quarantine(last_operational, now.wall);
         }
         // A token that is still there at a later start has done its work.
         if let Some(token) = token.filter(|_| server.store_is_empty()) {

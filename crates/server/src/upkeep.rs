@@ -101,10 +101,10 @@ impl Server {
         self.rewrite(binding::own_data_lost);
     }
 
-    /// The link to an ISC secondary broke then, or this server stopped: what the partner ended a moment
+    /// The link to an ISC secondary broke, or this server stopped, between these times: what the partner ended a moment
     /// before may be its client's again, so it stays in quarantine until the next Normal (§6.1).
-    pub(crate) fn prolong_quarantine(&mut self, lost_at: UnixTime) {
-        self.rewrite_some(|lease| binding::prolong_quarantine(lease, lost_at));
+    pub(crate) fn prolong_quarantine(&mut self, since: UnixTime, until: UnixTime) {
+        self.rewrite_some(|lease| binding::prolong_quarantine(lease, since, until));
     }
 
     /// Normal was entered: the partner has our answers, and quarantines end in their time.

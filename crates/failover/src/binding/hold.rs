@@ -173,12 +173,12 @@ pub(super) fn is_revived(lease: &Lease, now: UnixTime) -> bool {
 /// How long an address that an ISC secondary ended is kept from other clients, with the link up (§6.1).
 pub const QUARANTINE: Seconds = Seconds(10);
 
-/// The link to an ISC secondary broke at `lost_at`, or this server stopped then without a farewell: an
-/// address in quarantine stays there until the next Normal. `None` if this one is in none.
+/// The link to an ISC secondary broke, or this server stopped without a farewell, at an unknown time from `since` to `until`: an
+/// address in quarantine stays there until the next Normal. `None` if this one was in none.
 #[must_use]
-pub fn prolong_quarantine(lease: &Lease, lost_at: UnixTime) -> Option<Lease> {
+pub fn prolong_quarantine(lease: &Lease, since: UnixTime, until: UnixTime) -> Option<Lease> {
     let in_quarantine =
-        lease.status.is_available() && lease.hold_until > lost_at && lease.hold_until <= lost_at + QUARANTINE;
+        lease.status.is_available() && lease.hold_until > since && lease.hold_until <= until + QUARANTINE;
     sometimes!(Rule::IscQuarantineProlonged, in_quarantine);
     in_quarantine.then(|| Lease { hold_until: UnixTime::INFINITE, ..lease.clone() })
 }

@@ -170,13 +170,16 @@ impl Bench {
     }
 
     /// The process ends and starts again from its disk.
-    pub(crate) fn restarted(self) -> Self {
-        self.restarted_after(Seconds(0))
+    pub(crate) fn restarted(mut self) -> Self {
+        self.hang_up();
+        self.killed_for(Seconds(0))
     }
 
-    /// The process ends, and starts again from its disk so much later.
-    pub(crate) fn restarted_after(mut self, absence: Seconds) -> Self {
-        self.hang_up();
+    /// The process is killed, and starts from its disk so much later.
+    pub(crate) fn killed_for(mut self, absence: Seconds) -> Self {
+        self.conn = None;
+        self.reader = FrameReader::new();
+        self.said = None;
         self.millis += absence.millis();
         let manifest = server::stored_manifest(&self.entries).expect("its configuration is stored");
         let config = PairConfig::new(&manifest).expect("it was valid");

@@ -71,7 +71,7 @@ fn a_quarantine_outlasts_a_long_outage() {
     assert_eq!(case.tell(released), Expected::Accept);
     let address = case.address;
     // The dhcpd may have revived the lease before it read our answer.
-    let mut bench = case.bench.restarted_after(Seconds(300));
+    let mut bench = case.bench.killed_for(Seconds(300));
     bench.run(Seconds(120));
     assert_eq!(bench.state(), State::CommunicationsInterrupted);
     let leased = leased(&mut bench, 20..60);

@@ -262,14 +262,15 @@ fn an_isc_secondarys_end_is_quarantined_at_the_primary() {
 #[test]
 fn a_quarantine_outlasts_a_broken_link_until_normal() {
     let lease = Lease { hold_until: t(460), ..mine(Status::Free) };
-    assert_eq!(prolong_quarantine(&lease, t(460)), None, "it was over");
-    let prolonged = prolong_quarantine(&lease, t(459)).expect("in quarantine");
+    assert_eq!(prolong_quarantine(&lease, t(460), t(460)), None, "it was over");
+    let prolonged = prolong_quarantine(&lease, t(459), t(459)).expect("in quarantine");
     assert!(prolonged.hold_until.is_infinite());
+    assert!(prolong_quarantine(&lease, t(400), t(5000)).is_some(), "this server may have stopped in it");
     let ended = end_quarantine(&prolonged, t(5000)).expect("prolonged");
     assert_eq!(ended.hold_until, t(5010));
     assert_eq!(end_quarantine(&lease, t(5000)), None);
     let amnesia = Lease { hold_until: t(9000), ..lease };
-    assert_eq!(prolong_quarantine(&amnesia, t(459)), None, "another kind of hold");
+    assert_eq!(prolong_quarantine(&amnesia, t(459), t(459)), None, "another kind of hold");
 }
 
 #[test]
