@@ -62,6 +62,10 @@ pub(crate) struct Client {
     pub(crate) is_twin: bool,
     /// It comes and goes all the time, and asks for the address that it had.
     restless: bool,
+    /// It may come up in the other subnet.
+    moves: bool,
+    /// It knows no T1.
+    is_lazy: bool,
     /// How much seldomer than others it does anything but renew.
     patience: u64,
     /// Longest way of a packet: nobody could tell a release that comes after the next request.
@@ -109,6 +113,8 @@ impl Client {
             identity: if is_twin { index - index % 6 } else { index },
             is_twin,
             restless: plan.restless,
+            moves: plan.moves,
+            is_lazy: plan.lazy && index % 3 == 1,
             patience: if plan.real { 60 } else { 1 },
             way: plan.delay,
             former: None,
@@ -157,6 +163,9 @@ impl Client {
         match self.phase {
             Phase::Off(lease) => {
                 self.begin(now);
+                if self.moves && draw.below(8) == 0 {
+                    self.relayed = !self.relayed;
+                }
                 self.phase = match lease.filter(|lease| lease.end > now) {
                     Some(lease) => Phase::Rebooting(lease),
                     None => Phase::Selecting,
@@ -174,12 +183,16 @@ impl Client {
                     }
                     _ => {}
                 }
-                if now >= lease.t1 {
+                let (next, asks) = match self.is_lazy {
+                    true => (lease.t2, Phase::Rebinding(lease)),
+                    false => (lease.t1, Phase::Renewing(lease)),
+                };
+                if now >= next {
                     self.begin(now);
-                    self.phase = Phase::Renewing(lease);
+                    self.phase = asks;
                     self.retransmit(now, draw)
                 } else {
-                    (None, lease.t1.min(now + (10_000 + draw.below(20_000)) * self.patience))
+                    (None, next.min(now + (10_000 + draw.below(20_000)) * self.patience))
                 }
             }
             _ => self.retransmit(now, draw),

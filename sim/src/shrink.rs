@@ -27,7 +27,7 @@ struct Best {
 /// Takes one kind of fault away.
 type Without = fn(&mut Plan);
 
-const KINDS: [Without; 34] = [
+const KINDS: [Without; 36] = [
     |plan| plan.loss = 0,
     |plan| plan.duplicates = 0,
     |plan| plan.power_cuts = 0,
@@ -59,6 +59,8 @@ const KINDS: [Without; 34] = [
     |plan| plan.drift = 0,
     |plan| plan.dhcpd = None,
     |plan| plan.load_balancing = false,
+    |plan| plan.moves = false,
+    |plan| plan.lazy = false,
     |plan| plan.reserved = false,
     |plan| plan.waits_at_start = false,
     |plan| plan.short_alone = false,

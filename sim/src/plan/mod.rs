@@ -102,6 +102,10 @@ pub struct Plan {
     pub wild_clocks: bool,
     /// Which of the two servers is an ISC dhcpd.
     pub dhcpd: Option<usize>,
+    /// Clients that were switched off come up in the other subnet now and then.
+    pub moves: bool,
+    /// Some clients ignore T1: they ask any server, at T2.
+    pub lazy: bool,
     /// The figures of a real network, and days of it.
     pub real: bool,
     /// Two addresses are reserved for two of the clients.
@@ -209,6 +213,8 @@ impl Plan {
             drift: 0,
             wild_clocks: false,
             dhcpd: None,
+            moves: false,
+            lazy: false,
             real: false,
             reserved: false,
             waits_at_start: false,

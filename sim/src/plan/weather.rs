@@ -36,6 +36,8 @@ impl Plan {
         self.reserved = self.dhcpd.is_none() && self.chance(12, 6).is_some();
         self.waits_at_start = self.chance(13, 10).is_some();
         self.short_alone = self.chance(14, 6).is_some();
+        self.moves = self.chance(16, 6).is_some();
+        self.lazy = self.chance(17, 8).is_some();
         self.days();
     }
 
