@@ -11,7 +11,7 @@ use api::pair::RiServe;
 use api::time::{Seconds, UnixTime};
 use failover::times::is_own;
 use failover::wire::{Frame, Message, RejectReason};
-use leases::lease::{Lease, Status};
+use leases::lease::{Lease, Status, Sync};
 
 use crate::client::{ACK, Answer, Client};
 use crate::hole::Hole;
@@ -391,6 +391,23 @@ impl Checker {
                 let what = format!("{address} is free for new clients on both disks");
                 return Err(Violation { invariant: "I3 ownership", time, what });
             }
+            self.agree(time, nodes, primary, secondary)?;
+        }
+        Ok(())
+    }
+
+    /// What both disks call agreed nobody tells again: the same client must have it until the same time.
+    fn agree(&self, time: u64, nodes: &[Node; 2], mine: &Lease, theirs: &Lease) -> Result<(), Violation> {
+        let counts = nodes.iter().all(|node| node.dhcpd.is_none() && !node.restored);
+        let agreed = |lease: &Lease| (lease.status, lease.sync) == (Status::Active, Sync::Agreed);
+        if !counts || !agreed(mine) || !agreed(theirs) || mine.client != theirs.client {
+            return Ok(());
+        }
+        let until = self.by_clock_of(&nodes[0], &nodes[1], theirs.held_until);
+        let apart = mine.held_until.since(until).max(until.since(mine.held_until));
+        if apart > Seconds(self.blur()) {
+            let what = format!("both call it agreed: {mine:?} and {theirs:?}");
+            return Err(Violation { invariant: "I8 convergence", time, what });
         }
         Ok(())
     }

@@ -274,6 +274,20 @@ fn i10_bites_when_the_clock_was_set_back_or_more_than_renewals_are_answered() {
 }
 
 #[test]
+fn i8_bites_when_both_disks_call_different_ends_agreed() {
+    let mut world = healthy();
+    let (lease, _) = some_lease(&world, PRIMARY);
+    let (time, mut nodes) = (world.time, world.nodes.clone());
+    for node in &mut nodes {
+        node.durable.insert(lease.address, Lease { sync: Sync::Agreed, ..lease.clone() });
+    }
+    assert_eq!(world.checker.committed(time, &mut nodes), Ok(()));
+    let longer = Lease { held_until: lease.held_until + Seconds(5), sync: Sync::Agreed, ..lease.clone() };
+    nodes[SECONDARY].durable.insert(lease.address, longer);
+    bites(world.checker.committed(time, &mut nodes).err(), "I8");
+}
+
+#[test]
 fn i9_bites_when_nobody_shares_what_is_free() {
     let mut world = healthy();
     world.rest().expect("shared");
