@@ -145,18 +145,19 @@ impl Checker {
 
     /// A time of one server by the clock of the other, which has corrected it as well as it could measure.
     fn by_clock_of(&self, to: &Node, from: &Node, time: UnixTime) -> UnixTime {
-        if self.apart == 0 || time == UnixTime::ZERO || time.is_infinite() {
-            return time;
-        }
-        let seconds = (to.skew - from.skew) / 1000;
-        let shift = Seconds(u32::try_from(seconds.unsigned_abs()).unwrap_or(u32::MAX));
-        if seconds < 0 { time - shift } else { time + shift }
+        if self.apart == 0 { time } else { time.by_clock_ahead((from.skew - to.skew) / 1000) }
     }
 
     /// By how much such a time may be off: where messages are slow no difference is beyond doubt, and the guard of whoever
     /// waits covers it.
     fn blur(&self) -> u32 {
         if self.apart > 0 { self.apart + 3 } else { 0 }
+    }
+
+    /// Whether both may be one moment.
+    fn are_alike(&self, one: UnixTime, other: UnixTime) -> bool {
+        let blur = Seconds(self.blur());
+        one <= other + blur && other <= one + blur
     }
 
     /// A client gave its address up by its own word.
@@ -404,8 +405,7 @@ impl Checker {
             return Ok(());
         }
         let until = self.by_clock_of(&nodes[0], &nodes[1], theirs.held_until);
-        let apart = mine.held_until.since(until).max(until.since(mine.held_until));
-        if apart > Seconds(self.blur()) {
+        if !self.are_alike(mine.held_until, until) {
             let what = format!("both call it agreed: {mine:?} and {theirs:?}");
             return Err(Violation { invariant: "I8 convergence", time, what });
         }
@@ -545,4 +545,9 @@ impl Checker {
             nodes.iter().filter_map(|node| node.server.as_ref()).flat_map(|server| server.table().iter());
         leases.map(|lease| lease.hold_until).filter(|until| !until.is_infinite()).max().unwrap_or_default()
     }
+}
+
+/// Whether an address is of one of these pools.
+pub(crate) fn is_in(pools: &[(Ipv4Addr, Ipv4Addr)], address: Ipv4Addr) -> bool {
+    pools.iter().any(|(first, last)| (*first..=*last).contains(&address))
 }

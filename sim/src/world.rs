@@ -23,7 +23,7 @@ use leases::log::testing::Generator;
 use server::{Command, CommandId, LinkEvent, RxMeta};
 
 use crate::assumption::Assumption;
-use crate::check::{Checker, Violation};
+use crate::check::{Checker, Violation, is_in};
 use crate::client::{self, Client, Sent, To};
 use crate::history::History;
 use crate::hole::Hole;
@@ -194,7 +194,7 @@ impl World {
         let servers = self.nodes.iter().filter_map(|node| node.server.as_ref());
         let leases = servers.flat_map(|server| server.table().iter());
         let wrong = leases
-            .filter(|lease| pools.iter().any(|(first, last)| (*first..=*last).contains(&lease.address)))
+            .filter(|lease| is_in(&pools, lease.address))
             .find(|lease| lease.flags.reserved != reserved.contains(&lease.address))?;
         Some(format!("{wrong:?} is taken for what it is not"))
     }

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 
 use api::identity::State;
-use api::time::{Seconds, UnixTime};
+use api::time::UnixTime;
 use leases::lease::{Lease, Status, Sync};
 
-use super::Checker;
+use super::{Checker, is_in};
 use crate::node::Node;
 
 impl Checker {
@@ -18,8 +18,7 @@ impl Checker {
     /// After all faults ended: both in Normal with nothing open, and equal tables. `None` if so, else what
     /// differs.
     pub(crate) fn still_differs(&self, nodes: &[Node; 2], pools: &[(Ipv4Addr, Ipv4Addr)]) -> Option<String> {
-        let served =
-            |address: Ipv4Addr| pools.iter().any(|(first, last)| (*first..=*last).contains(&address));
+        let served = |address: Ipv4Addr| is_in(pools, address);
         let servers: Vec<_> = nodes.iter().filter_map(|node| node.server.as_ref()).collect();
         let [primary, secondary] = servers.as_slice() else {
             return Some("a server is not running".to_owned());
@@ -49,10 +48,8 @@ impl Checker {
                 held_until: self.by_clock_of(&nodes[0], &nodes[1], other.held_until),
                 ..other.clone()
             };
-            let blur = Seconds(self.blur());
-            let close =
-                mine.held_until <= theirs.held_until + blur && theirs.held_until <= mine.held_until + blur;
-            let theirs = if close { Lease { held_until: mine.held_until, ..theirs } } else { theirs };
+            let alike = self.are_alike(mine.held_until, theirs.held_until);
+            let theirs = if alike { Lease { held_until: mine.held_until, ..theirs } } else { theirs };
             if compared(mine) != compared(&theirs) && !rejected && !nobodys {
                 return Some(format!("{} differs: {mine:?} against {other:?}", mine.address));
             }

@@ -15,6 +15,7 @@ use super::World;
 use super::event::What;
 use super::operator::Order;
 use super::rest::ABANDONED_MILLIS;
+use super::service::is_near;
 use crate::check::Violation;
 use crate::client::{Client, OFFER};
 
@@ -149,9 +150,4 @@ impl World {
         let what = format!("the {role} in {state} {what} {address} when it gives {which}: {lease:?}");
         Err(self.violation(INVARIANT, what))
     }
-}
-
-/// In the subnet of clients that no relay speaks for.
-fn is_near(pools: &[(Ipv4Addr, Ipv4Addr)], address: Ipv4Addr) -> bool {
-    address.octets()[1] == 0 && pools.iter().any(|(first, last)| (*first..=*last).contains(&address))
 }

@@ -10,7 +10,7 @@ use leases::lease::{Lease, Status};
 use server::{ReplyBuf, RxMeta, Server};
 
 use super::World;
-use crate::check::Violation;
+use crate::check::{Violation, is_in};
 use crate::client::{self, ACK, Answer, Client, OFFER};
 
 /// New clients that ask, and those who renew.
@@ -91,7 +91,7 @@ impl World {
             is_own(lease, role) && lease.hold_until == UnixTime::ZERO && !lease.flags.reserved
         };
         let pools = self.pools();
-        let near = |lease: &&Lease| is_in(&pools, lease.address) && lease.address.octets()[1] == 0;
+        let near = |lease: &&Lease| is_near(&pools, lease.address);
         let free = copy.table().iter().filter(near).filter(is_free).count() as u64;
         // Each client may have been offered one a moment ago.
         if free < self.plan.clients + NEW {
@@ -144,6 +144,7 @@ impl World {
     }
 }
 
-fn is_in(pools: &[(Ipv4Addr, Ipv4Addr)], address: Ipv4Addr) -> bool {
-    pools.iter().any(|(first, last)| (*first..=*last).contains(&address))
+/// In a pool of the subnet whose clients no relay speaks for.
+pub(super) fn is_near(pools: &[(Ipv4Addr, Ipv4Addr)], address: Ipv4Addr) -> bool {
+    address.octets()[1] == 0 && is_in(pools, address)
 }
