@@ -174,7 +174,7 @@ impl Server {
         self.settle(now);
         self.tick_links(now);
         self.tell_stall(now);
-        self.tell_requests(now);
+        self.tell_news(now);
         if now.mono >= self.next_upkeep {
             self.next_upkeep = now.mono.plus_millis(upkeep::EVERY_MILLIS);
             self.upkeep(now);

@@ -69,6 +69,8 @@ struct Registered {
     told_progress: bool,
     /// Number of the newest change of our ledger that the partner was told.
     told_requests: u64,
+    /// The partner was told last that a fence is in force here.
+    told_fence: bool,
 }
 
 impl Links {
@@ -159,7 +161,8 @@ impl Links {
             let registered = registered.as_ref().filter(|registered| registered.conn == *conn);
             let registered = registered.map(|it| {
                 let in_conflict = it.said == Some(State::PotentialConflict);
-                (it.first_state_by, it.announced, it.said.is_some(), in_conflict, it.told_progress)
+                let told = (it.told_progress, it.told_fence);
+                (it.first_state_by, it.announced, it.said.is_some(), in_conflict, told)
             });
             write!(out, "{registered:?} ")?;
             session.picture(out)?;
@@ -452,6 +455,7 @@ impl Server {
             said: None,
             told_progress: false,
             told_requests: 0,
+            told_fence: false,
         });
         self.links.last_error = None;
         self.links.refusal = None;

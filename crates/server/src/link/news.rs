@@ -63,16 +63,18 @@ struct OwedMclt {
 }
 
 impl Server {
-    /// Tells an own partner of requests at once, not with the next keep-alive: it must know them should this
-    /// server be lost.
-    pub(crate) fn tell_requests(&mut self, now: Now) {
+    /// Tells an own partner of requests and of a fence at once, not with the next keep-alive: it must know them should
+    /// either server be lost.
+    pub(crate) fn tell_news(&mut self, now: Now) {
         for _ in 0..CONTACTS_AT_ONCE {
             let Some(registered) = self.links.registered.as_ref().filter(|registered| registered.announced)
             else {
                 return;
             };
-            let (conn, told) = (registered.conn, registered.told_requests);
-            if self.links.partner_is_own() != Some(true) || !self.ledger.has_news(told) {
+            let conn = registered.conn;
+            let fence = self.endpoint.fence_in_force().is_some() && !registered.told_fence;
+            let news = fence || self.ledger.has_news(registered.told_requests);
+            if self.links.partner_is_own() != Some(true) || !news {
                 return;
             }
             self.contact(now, conn);
@@ -107,6 +109,8 @@ impl Server {
         };
         let (requests, upto) = self.ledger.news(registered.told_requests);
         registered.told_requests = upto;
+        let fence = self.endpoint.fence_in_force();
+        registered.told_fence = fence.is_some();
         let hold = self.endpoint.record().hold;
         let MaxLead { owed, owed_until, .. } = self.max_lead;
         let owed_mclt = OwedMclt { seconds: owed, until: owed_until };
@@ -115,7 +119,7 @@ impl Server {
         let told = Told {
             requests,
             state_epoch: Some(record.stamp.epoch).filter(|epoch| *epoch != store.epoch),
-            fence: self.endpoint.fence_in_force().map(|fence| FencedAfter {
+            fence: fence.map(|fence| FencedAfter {
                 epoch: fence.partner_epoch,
                 transition: fence.partner_transition,
             }),
