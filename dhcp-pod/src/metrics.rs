@@ -165,6 +165,11 @@ const COUNTERS: &[(&str, &str, &str)] = &[
     ),
     ("engine_stalls", "reason", "Turns in which nothing was read because too much waits already."),
     (
+        "failover_database_comparisons",
+        "result",
+        "Comparisons of the own leases with those of an own partner; `open` while either has something to tell.",
+    ),
+    (
         "failover_extensions_unreadable",
         "kind",
         "What an own partner told beyond the protocol and could not be read.",

@@ -397,15 +397,11 @@ impl Checker {
         Ok(())
     }
 
-    /// What both disks call agreed nobody tells again: the same client must have it until the same time.
+    /// What both disks call agreed nobody tells again: both must know the same of it.
     fn agree(&self, time: u64, nodes: &[Node; 2], mine: &Lease, theirs: &Lease) -> Result<(), Violation> {
         let counts = nodes.iter().all(|node| node.dhcpd.is_none() && !node.restored);
-        let agreed = |lease: &Lease| (lease.status, lease.sync) == (Status::Active, Sync::Agreed);
-        if !counts || !agreed(mine) || !agreed(theirs) || mine.client != theirs.client {
-            return Ok(());
-        }
-        let until = self.by_clock_of(&nodes[0], &nodes[1], theirs.held_until);
-        if !self.are_alike(mine.held_until, until) {
+        let agreed = [mine, theirs].iter().all(|lease| lease.sync == Sync::Agreed);
+        if counts && agreed && !self.know_the_same(nodes, mine, theirs) {
             let what = format!("both call it agreed: {mine:?} and {theirs:?}");
             return Err(Violation { invariant: "I8 convergence", time, what });
         }

@@ -285,6 +285,8 @@ fn extension() -> impl Strategy<Value = Extension> {
         any::<u32>().prop_map(Extension::Capabilities),
         any::<u32>().prop_map(Extension::Window),
         vec(any::<u8>(), 0..70).prop_map(Extension::ConfigDigest),
+        (any::<u32>(), vec(any::<u8>(), 0..70))
+            .prop_map(|(open, digest)| Extension::DatabaseDigest { open, digest }),
         any::<[u64; 5]>().prop_map(|[epoch, lsn, transition, partner_epoch, partner_lsn]| {
             let [lsn, partner_lsn] = [lsn, partner_lsn].map(Lsn);
             Extension::Progress { epoch, lsn, transition, partner_epoch, partner_lsn }

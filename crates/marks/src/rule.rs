@@ -279,6 +279,16 @@ rules! {
         /// a stop went on although the partner had not taken over
         StopNotTakenOver,
     }
+    "comparing both databases" {
+        /// while something is open, or both are configured differently, it says nothing
+        DatabasesOpen,
+        /// both hold the same leases
+        DatabasesEqual,
+        /// they do not, with nothing open
+        DatabasesDiffer,
+        /// they still do not: everything is told again
+        DatabasesToldAgain,
+    }
     "grants" {
         /// as long as the client asked (LT-3)
         LeadNotNeeded,

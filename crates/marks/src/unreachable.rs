@@ -213,6 +213,9 @@ fn of_rule(rule: Rule) -> Option<Reach> {
         Rule::SecondaryGivesNothing => Reach::NotBetweenOurs("no primary of ours asks for addresses"),
         Rule::RequestUnanswered => Reach::Rare("a partner that lives must be silent about bindings alone"),
         Rule::AnswersOwedAll => Reach::Rare("a link must break while everything is told"),
+        Rule::DatabasesDiffer | Rule::DatabasesToldAgain => {
+            Reach::Rare("old copies of both stores, of which nobody can tell, or a fault of ours")
+        }
         Rule::BehindOperator => Reach::Rare("a restored store that the partner is not there to find"),
         Rule::ReleasedAsLearned => Reach::Rare("a release in the second of the grant"),
         _ => return None,

@@ -1,6 +1,7 @@
 //! Connections with the partner: dialling, the handshake's part that needs the server, states both ways
 //! (`spec/failover-protocol.md` §1, §6, §9).
 
+mod databases;
 mod news;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use failover::session::{ClockShift, Failure, Received, Session, Settings};
 use failover::wire::{Extension, Frame, Message, RejectReason, StateMessage};
 use marks::{Rule, sometimes};
 
+use self::databases::Comparison;
 use crate::Server;
 use crate::interface::{ConnId, Event, LinkOrder};
 use crate::journal::Document;
@@ -52,6 +54,8 @@ pub(crate) struct Links {
     /// Which side refused the other, until a handshake succeeds or nobody is there. Connections that end otherwise
     /// in between, such as the second of two dials, change nothing about its cause.
     pub(crate) refusal: Option<LinkRefusal>,
+    /// Whether an own partner holds the same leases.
+    comparison: Comparison,
     /// How often since the last Normal a connection was closed because a dhcpd must not hear our state.
     pub(crate) guard_closures: u32,
 }
@@ -155,6 +159,8 @@ impl Links {
             hba,
             last_error: _,
             refusal: _,
+            // What it does is to tell again what is known.
+            comparison: _,
             guard_closures: _,
         } = self;
         for (conn, session) in sessions {
@@ -272,6 +278,7 @@ impl Server {
         }
         self.links.registered = None;
         self.exchange.link_lost();
+        self.links.comparison.link_lost();
         self.counters.add("link_losses", class, 1);
         // A partner that said that it stops is no failure of the link.
         let farewell = matches!(self.endpoint.heard(), Some(State::Paused | State::Shutdown));
@@ -323,7 +330,10 @@ impl Server {
         let Some(session) = self.links.sessions.get(&conn) else { return };
         let own = session.speaks_own();
         let after = if own { self.journal.last() } else { Lsn::ZERO };
-        let extensions = if own { self.news(conn) } else { Vec::new() };
+        let mut extensions = if own { self.news(conn) } else { Vec::new() };
+        if own {
+            extensions.extend(self.databases(now));
+        }
         if let Some(session) = self.links.sessions.get_mut(&conn) {
             session.send(Message::Contact { extensions }, after, now);
             self.counters.add("failover_messages_sent", "CONTACT", 1);
@@ -535,6 +545,7 @@ impl Server {
                 let lacks_partner_down = self.endpoint.lacks_partner_down();
                 self.compare_progress(now, &extensions);
                 self.learn(now, &extensions, lacks_partner_down);
+                self.compare_databases(now, &extensions);
             }
             Message::BndUpd(updates) => self.updates(now, frame.xid, &updates),
             Message::BndAck(acks) => self.acks(now, frame.xid, &acks),

@@ -423,7 +423,7 @@ impl Server {
 }
 
 /// Free as configured, never used and never spoken of: both sides know it by their configuration.
-fn is_untouched(lease: &Lease) -> bool {
+pub(crate) fn is_untouched(lease: &Lease) -> bool {
     lease.status == Status::Free && lease.client.is_none() && lease.starts == UnixTime::ZERO
 }
 

@@ -44,17 +44,19 @@ impl Checker {
             let rejected = self.reckless && (mine.sync == Sync::Rejected || other.sync == Sync::Rejected);
             // A server that an expert let serve before it had fetched its share: each calls the address the other's.
             let nobodys = self.reckless && (mine.status, other.status) == (Status::Backup, Status::Free);
-            let theirs = Lease {
-                held_until: self.by_clock_of(&nodes[0], &nodes[1], other.held_until),
-                ..other.clone()
-            };
-            let alike = self.are_alike(mine.held_until, theirs.held_until);
-            let theirs = if alike { Lease { held_until: mine.held_until, ..theirs } } else { theirs };
-            if compared(mine) != compared(&theirs) && !rejected && !nobodys {
+            if !self.know_the_same(nodes, mine, other) && !rejected && !nobodys {
                 return Some(format!("{} differs: {mine:?} against {other:?}", mine.address));
             }
         }
         None
+    }
+
+    /// Whether the first and the second node know the same of an address, but for how their clocks differ.
+    pub(super) fn know_the_same(&self, nodes: &[Node; 2], mine: &Lease, theirs: &Lease) -> bool {
+        let held_until = self.by_clock_of(&nodes[0], &nodes[1], theirs.held_until);
+        let alike = self.are_alike(mine.held_until, held_until);
+        let held_until = if alike { mine.held_until } else { held_until };
+        compared(mine) == compared(&Lease { held_until, ..theirs.clone() })
     }
 
     /// The same beside a dhcpd: of a lease that is not active, nothing but its status counts.

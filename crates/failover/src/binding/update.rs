@@ -275,6 +275,8 @@ fn tells_all(sent: &BindingUpdate, mine: &Lease) -> bool {
         && sent.potential_expiry == Some(potential.get())
         && sent.flags == mine.flags
         && sent.cltt == mine.cltt.map(UnixTime::get)
+        // Two network cards that send the same identifier are one client.
+        && sent.hardware.as_ref() == mine.client.as_ref().map(|client| &client.hardware)
 }
 
 fn same_client(sent: &BindingUpdate, mine: &Lease) -> bool {

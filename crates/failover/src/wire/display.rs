@@ -32,6 +32,7 @@ impl Display for Extension {
             Self::Capabilities(bits) => write!(f, "capabilities={bits:#x}"),
             Self::Window(updates) => write!(f, "window={updates}"),
             Self::ConfigDigest(digest) => write!(f, "config-digest={}", Hex(digest)),
+            Self::DatabaseDigest { open, digest } => write!(f, "database={},open:{open}", Hex(digest)),
             Self::Progress { epoch, lsn, transition, partner_epoch, partner_lsn } => {
                 write!(f, "progress={epoch}/{lsn}/{transition} partner={partner_epoch}/{partner_lsn}")
             }

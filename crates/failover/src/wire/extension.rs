@@ -5,6 +5,7 @@
 //! | 1 capabilities | u32 |
 //! | 2 window | u32 |
 //! | 4 config digest | octets |
+//! | 5 database digest | addresses that are not agreed upon, u32; octets |
 //! | 6 progress | epoch, LSN, transition, partner's epoch, partner's LSN; u64 each |
 //! | 7 last operational | last operational, known down; u32 each |
 //! | 8 partner-down lease | u32 |
@@ -34,6 +35,9 @@ pub(super) fn write(extension: &Extension, out: &mut Vec<u8>) -> Option<()> {
         Extension::Capabilities(bits) => (CAPABILITIES, bits.to_be_bytes().to_vec()),
         Extension::Window(updates) => (WINDOW, updates.to_be_bytes().to_vec()),
         Extension::ConfigDigest(digest) => (CONFIG_DIGEST, digest.clone()),
+        Extension::DatabaseDigest { open, digest } => {
+            (DATABASE_DIGEST, [&open.to_be_bytes(), digest.as_slice()].concat())
+        }
         Extension::Progress { epoch, lsn, transition, partner_epoch, partner_lsn } => {
             let numbers = [*epoch, lsn.0, *transition, *partner_epoch, partner_lsn.0];
             (PROGRESS, numbers.into_iter().flat_map(u64::to_be_bytes).collect())
@@ -59,6 +63,10 @@ fn read_one(code: u16, data: &[u8]) -> Option<Extension> {
         CAPABILITIES => Extension::Capabilities(number(data)?),
         WINDOW => Extension::Window(number(data)?),
         CONFIG_DIGEST => Extension::ConfigDigest(data.to_vec()),
+        DATABASE_DIGEST => {
+            let (open, digest) = data.split_at_checked(4)?;
+            Extension::DatabaseDigest { open: number(open)?, digest: digest.to_vec() }
+        }
         PROGRESS => {
             let [epoch, lsn, transition, partner_epoch, partner_lsn] = long_numbers(data)?;
             Extension::Progress {
@@ -100,6 +108,7 @@ fn long_numbers<const N: usize>(data: &[u8]) -> Option<[u64; N]> {
 const CAPABILITIES: u16 = 1;
 const WINDOW: u16 = 2;
 const CONFIG_DIGEST: u16 = 4;
+const DATABASE_DIGEST: u16 = 5;
 const PROGRESS: u16 = 6;
 const LAST_OPERATIONAL: u16 = 7;
 const PARTNER_DOWN_LEASE: u16 = 8;
@@ -117,6 +126,7 @@ mod tests {
         data.extend([0, 6, 0, 39]);
         data.extend([0; 39]); // one octet short
         data.extend([0, 7, 0, 2, 0, 0]);
+        data.extend([0, 5, 0, 3, 0, 0, 0]);
         data.extend([0, 8, 0, 4, 0, 0, 2, 88]);
         assert_eq!(read(&data), [Extension::Heartbeat(5), Extension::PartnerDownLease(600)]);
     }

@@ -202,6 +202,13 @@ pub enum Extension {
     Window(u32),
     /// 4: digest of the configuration.
     ConfigDigest(Vec<u8>),
+    /// 5: what the sender's leases are.
+    DatabaseDigest {
+        /// Number of addresses that are not agreed upon; only without any does the digest mean anything.
+        open: u32,
+        /// Digest of all addresses.
+        digest: Vec<u8>,
+    },
     /// 6: how far the sender's store is, and the highest that it knows of the receiver's.
     Progress {
         /// Epoch of the sender: as loaded in a handshake, as durable later.

@@ -5,7 +5,7 @@ use api::identity::Role;
 use marks::Reach;
 
 use crate::bench::Manners;
-use crate::{amnesia, barrier, bindings, fence, grid, holes, requests, strange};
+use crate::{amnesia, barrier, bindings, databases, fence, grid, holes, requests, strange};
 
 #[test]
 fn every_rule_that_needs_a_dhcpd_or_a_strange_partner_is_reached() {
@@ -21,6 +21,7 @@ fn every_rule_that_needs_a_dhcpd_or_a_strange_partner_is_reached() {
     requests::rc_7_who_answers_no_request_is_asked_on_another_connection();
     requests::rc_6_after_a_request_for_everything_that_was_cut_short_a_lesser_one_is_one_for_everything();
     requests::a_dhcpd_that_tells_less_than_it_acknowledged_is_told_again();
+    databases::what_differs_for_two_minutes_is_told_again();
     fence::who_never_made_the_change_that_a_fence_names_numbers_its_own_beyond_it();
     fence::who_hears_its_partner_where_it_may_be_let_go_from_answers_nobody();
     holes::what_is_in_no_pool_is_kept_for_its_client();

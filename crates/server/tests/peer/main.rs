@@ -5,6 +5,7 @@ mod barrier;
 mod bench;
 mod bindings;
 mod coverage;
+mod databases;
 #[path = "../common/dhcp.rs"]
 mod dhcp;
 mod evil;

@@ -155,6 +155,20 @@ fn a_renewal_since_the_update_is_still_due_after_its_answer() {
     assert_eq!(rejected(&renewed, &sent, RejectReason::FatalConflict, &own_primary()), renewed);
 }
 
+/// Two cards with one identifier are one client, and within a second nothing else need differ (simulator seed 101).
+#[test]
+fn an_answer_about_another_card_of_the_client_leaves_the_lease_due() {
+    let card = |octet| {
+        let mut card = client(octet);
+        card.id = Some(vec![1, 2]);
+        Some(card)
+    };
+    let before = Lease { client: card(1), sent_potential: t(9000), ..due(mine(Status::Active)) };
+    let sent = update_for(&before, &own_primary());
+    let other = Lease { client: card(2), ..before };
+    assert_eq!(acked(&other, &sent, &own_primary()).sync, Sync::Due);
+}
+
 #[test]
 fn an_answer_to_another_clients_update_changes_nothing() {
     let before = Lease { sent_potential: t(9000), ..due(mine(Status::Active)) };
