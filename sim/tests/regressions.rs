@@ -23,6 +23,22 @@ fn play(plan: Plan) {
     }
 }
 
+/// A reservation changed hands while the link was down: one server had leased the address to the client before, the other
+/// gave it to its new client at once, as both call a reserved address their own. Now it is told anew, and is nobody's
+/// until the partner agrees.
+#[test]
+fn seed_4345_a_reservation_that_changes_hands_waits_for_the_partner() {
+    holds_in_any_weather(4345);
+}
+
+/// Another split came with the configuration, and the secondary goes by what CONNECT said: until the connection broke some
+/// time, some clients were answered by both servers, and others by none (2310). Now the primary connects anew.
+#[test]
+fn seeds_325_and_2310_a_new_split_is_told() {
+    holds_in_any_weather(325);
+    holds_in_any_weather(2310);
+}
+
 /// The secondary's disk stood still for five seconds while its CONNECTACK waited for it. The message said
 /// when it was queued, so the secondary's clock seemed five seconds slow, and the primary moved every
 /// potential it was told five seconds ahead. It then granted beyond what its partner would have waited for:

@@ -109,6 +109,9 @@ pub enum Failure {
     /// Nothing was heard for the receive timer.
     #[error("nothing was heard from the partner for {0}")]
     Silent(Seconds),
+    /// The peer asks, and does not read the answers.
+    #[error("the partner reads nothing: {0} messages wait for it")]
+    Overfull(usize),
     /// A clock is not what it was in the handshake: one of the two was set, or they drifted apart.
     #[error(
         "the partner's clock was ahead of ours by {at_most} s at most when the connection was made, and is by {ahead} s \
@@ -136,6 +139,7 @@ impl Failure {
             Self::RefusedByPartner { .. } => "refused_by_partner",
             Self::Disconnected { .. } => "disconnected",
             Self::Silent(_) => "silent",
+            Self::Overfull(_) => "overfull",
             Self::ClockSet { .. } => "clock_set",
             Self::HandshakeTimeout(_) => "handshake_timeout",
         }
@@ -162,7 +166,7 @@ const CLOCK_SET: i64 = 5;
 const NO_CONNECT: &str = "no CONNECT came: both servers may be configured as secondary";
 /// Updates under way with a peer that does not say how many it takes.
 const MAX_UNACKED_DEFAULT: u32 = 10;
-/// Control messages that may wait for the socket before the peer counts as dead.
+/// Control messages that may wait for the socket of a peer that goes on asking.
 const OUTGOING_MAX: usize = 4096;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -274,6 +278,9 @@ impl Session {
             };
             self.bound_clock_delta(frame.time, now);
             self.check_clocks(frame.time, now)?;
+            if self.outgoing.len() > OUTGOING_MAX {
+                return Err(Failure::Overfull(self.outgoing.len()));
+            }
             if let Some(received) = self.frame(frame, now)? {
                 return Ok(Some(received));
             }
@@ -361,12 +368,6 @@ impl Session {
     pub fn owes_state(&self) -> bool {
         let is_state = |message: &[u8]| wire::type_and_time(message).is_some_and(|(kind, _)| kind == STATE);
         self.outgoing.iter().any(|(_, message)| is_state(message))
-    }
-
-    /// Whether the peer takes so little that the queue has no end.
-    #[must_use]
-    pub fn is_overfull(&self) -> bool {
-        self.outgoing.len() > OUTGOING_MAX
     }
 
     /// Keep-alive and time-outs.

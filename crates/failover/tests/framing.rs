@@ -277,12 +277,13 @@ fn a_dynamic_dns_option_does_not_end_the_link() {
     assert_eq!(update(&[ADDRESS, ACTIVE, ddns, ddns]), update(&[ADDRESS, ACTIVE]));
 }
 
+/// A type without an address is that of a client on InfiniBand (RFC 4390).
 #[test]
-fn a_hardware_address_of_less_than_2_or_more_than_21_octets_counts_as_missing() {
+fn a_hardware_address_without_a_type_or_of_more_than_21_octets_counts_as_missing() {
     for octets in 0..30 {
         let data = vec![6; octets];
         let hardware = update(&[ADDRESS, ACTIVE, (5, &data)]).hardware;
-        let fits = (2..=21).contains(&octets);
+        let fits = (1..=21).contains(&octets);
         assert_eq!(hardware, fits.then(|| HardwareAddress { kind: 6, octets: vec![6; octets - 1] }));
     }
 }

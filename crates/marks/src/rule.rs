@@ -498,6 +498,8 @@ rules! {
         TellsUnparkedReset,
         /// a reserved address is told as Backup
         TellsReserved,
+        /// an address is reserved for another client than before: not before the partner agrees
+        ReservationMoved,
         /// no update goes, as the window is full
         WindowFull,
         /// no update goes unasked in this pair of states

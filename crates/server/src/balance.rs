@@ -223,6 +223,7 @@ impl Server {
     /// Free addresses of a status that may change hands: agreed, not reserved, not offered to a client, not promised by a
     /// dhcpd.
     fn candidates(&self, now: Now, pool: &Pool, status: Status) -> Vec<Candidate> {
+        let here = self.here(now);
         let hba = Hba(self.links.hba.unwrap_or_else(|| self.configured_hba()));
         let receiver = if status == Status::Free { Role::Secondary } else { Role::Primary };
         let prefers = |lease: &Lease| {
@@ -237,6 +238,7 @@ impl Server {
             .filter(|lease| lease.sync == Sync::Agreed && !self.is_reserved(lease.address))
             .filter(|lease| !self.offers.is_offered(lease.address))
             .filter(|lease| !binding::is_promised_to_anybody(lease, now.wall))
+            .filter(|lease| status != own_free(self.role) || !binding::is_held_free(lease, &here))
             .map(|lease| Candidate { address: lease.address, preferred: prefers(lease) })
             .collect()
     }

@@ -121,9 +121,9 @@ impl Server {
                     self.table.put(Lease::new(address));
                 }
             }
-            let partner = self.partner_address();
+            let (partner, hba) = (self.partner_address(), self.configured_hba());
             self.manifest = manifest;
-            self.config = config;
+            let before = std::mem::replace(&mut self.config, config);
             if self.partner_address() != partner {
                 // Whoever was not to be found before may be there.
                 self.links.dial_at(now.mono);
@@ -133,8 +133,8 @@ impl Server {
             self.endpoint.leases_last(self.config.longest_lease(), context);
             self.note_alone_lease();
             self.digest.clone_from(&digest);
+            self.mark_reservations(now, Some(&before));
             self.journal.document(Document::Pair, &self.manifest);
-            self.mark_reservations(now);
             self.offers.clear();
             self.outbox.event(Event::Configured { digest: digest.clone() });
             // The partner may have told of addresses that were not configured here yet.
@@ -142,6 +142,10 @@ impl Server {
                 self.request_updates(now, false);
             }
             self.balance_on_configuration(now);
+            if self.role == Role::Primary && self.configured_hba() != hba {
+                self.drop_link(now, "rebalanced", "the partner is to hear whom either answers");
+                self.links.dial_at(now.mono);
+            }
         }
         Ok(Answer::Configured(ConfigAccepted { generation: self.config.generation, digest }))
     }

@@ -145,7 +145,7 @@ impl Server {
         let grounds = self.grounds();
         let result = match forced {
             Forced::Startup { unfence } => {
-                self.drop_link(now, "asked to start anew");
+                self.drop_link(now, "forced", "asked to start anew");
                 self.stopping = None;
                 let last_operational = self.promise.min(now.wall);
                 self.endpoint.restart(unfence, last_operational, context);
@@ -251,11 +251,11 @@ impl Server {
         self.ledger.newest_first().into_iter().cloned().collect()
     }
 
-    /// Ends the connection with the partner for a reason of our own.
-    pub(crate) fn drop_link(&mut self, now: Now, why: &str) {
+    /// Ends the connection with the partner for a reason of our own, by its label in metrics.
+    pub(crate) fn drop_link(&mut self, now: Now, class: &'static str, why: &str) {
         for conn in self.links.connections() {
             self.outbox.order(crate::interface::LinkOrder::Close(conn));
-            self.link_down(now, conn, "forced", why.to_owned());
+            self.link_down(now, conn, class, why.to_owned());
         }
     }
 

@@ -156,7 +156,7 @@ impl Server {
             Verdict::Accept(lease) | Verdict::AcceptThenRepair(lease) => {
                 // A partner that does not know of a reservation yet does not cancel it. A dhcpd never does: it has hosts.
                 let stays = dialect == Dialect::Own && self.is_reserved(address);
-                let reserved = stays.then(|| binding::reserve(&lease, &self.here(now)));
+                let reserved = stays.then(|| binding::reserve(&lease, false, &self.here(now)));
                 reserved.flatten().unwrap_or(lease)
             }
             Verdict::Reject(reason, text) => {

@@ -435,7 +435,7 @@ impl Server {
             Action::Announce { state, startup, since } => self.announce(now, state, startup, since),
             Action::Request { all } => self.request_updates(now, all),
             Action::CancelRequest => self.exchange.request = None,
-            Action::DropLink => self.drop_link(now, "asked to interrupt communications"),
+            Action::DropLink => self.drop_link(now, "forced", "asked to interrupt communications"),
             Action::FreezeBounds => self.freeze_bounds(now),
             Action::Requeue => self.requeue(now),
             Action::Behind { rolled_back, why } => {

@@ -607,6 +607,7 @@ fn refusal(failure: &Failure) -> Option<LinkRefusal> {
         Failure::Decode(_)
         | Failure::OutOfPlace(_)
         | Failure::Silent(_)
+        | Failure::Overfull(_)
         | Failure::ClockSet { .. }
         | Failure::HandshakeTimeout(_) => return None,
     };

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
-use api::time::Now;
+use api::time::{Now, UnixTime};
 use failover::binding::{self, Denied, Here};
 use failover::transition::Service;
 use leases::lease::{Lease, Status, Sync};
@@ -34,6 +34,8 @@ impl Server {
         }
         let here = self.here(now);
         let ended = match binding::reset(lease, &here) {
+            // Whoever it is held for does not use it, by the operator's word.
+            Ok(ended) if unused => Lease { hold_until: UnixTime::ZERO, ..ended },
             Ok(ended) => ended,
             Err(Denied::NotOurs) => {
                 return refused("free", format!("{address} is {}: nobody holds it", lease.status));

@@ -143,9 +143,10 @@ impl Server {
             digest,
         };
         server.outbox.set_durable(loaded.lsn);
-        server.journal.document(Document::Pair, &server.manifest);
         server.journal.document(Document::MaxLead, &server.max_lead);
-        server.mark_reservations(now);
+        let before = stored_manifest(entries).and_then(|manifest| PairConfig::new(&manifest).ok());
+        server.mark_reservations(now, before.as_ref());
+        server.journal.document(Document::Pair, &server.manifest);
         server.note_alone_lease();
         if store_lost {
             server.endpoint.burn_token();

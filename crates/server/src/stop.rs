@@ -153,12 +153,12 @@ impl Server {
                     self.outbox.answer(self.journal.last(), id, Answer::Paused);
                 }
                 if done && forced {
-                    self.drop_link(now, "paused");
+                    self.drop_link(now, "forced", "paused");
                 }
             }
             Step::AwaitingPartner => {
                 stop.step = Step::Done;
-                self.drop_link(now, "shut down");
+                self.drop_link(now, "forced", "shut down");
             }
             Step::Done => {}
         }

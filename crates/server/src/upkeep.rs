@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use api::config::{ServerConfig, UNAVAILABLE_TIMEOUT};
+use api::config::{PairConfig, ServerConfig, UNAVAILABLE_TIMEOUT};
 use api::identity::{Role, State};
 use api::time::{Now, Seconds, UnixTime};
 use failover::binding;
@@ -62,18 +62,31 @@ impl Server {
     pub(crate) fn thaw_bounds(&mut self, now: Now) {
         let amnesia = self.remembers_loss(now);
         sometimes!(if amnesia { Rule::ThawKeepsForAmnesia } else { Rule::Thaws });
-        self.rewrite(|lease| binding::thaw(lease, amnesia));
+        let quarantines = self.may_have_quarantined();
+        self.rewrite(|lease| binding::thaw(lease, amnesia, quarantines));
     }
 
-    /// Marks what the configuration reserves, and unmarks what it reserves no more (§6.6).
-    pub(crate) fn mark_reservations(&mut self, now: Now) {
+    /// Marks what the configuration reserves, and unmarks what it reserves no more (§6.6). What was another client's in the
+    /// configuration before, the partner may have leased to that one. To be called before the new one is logged, which
+    /// may be all that outlives a power cut.
+    pub(crate) fn mark_reservations(&mut self, now: Now, before: Option<&PairConfig>) {
         let here = self.here(now);
+        let holder = |config: &PairConfig, address: Ipv4Addr| {
+            let mut subnets = config.subnets.iter();
+            subnets.find_map(|subnet| subnet.reservations.get(&address)).map(|held| held.client.clone())
+        };
+        let was_anothers = |address| {
+            let held = before.and_then(|before| holder(before, address));
+            held.is_some_and(|held| holder(&self.config, address).is_some_and(|now| now != held))
+        };
         let changed: Vec<Lease> = self
             .table
             .iter()
             .filter_map(|lease| {
                 if self.is_reserved(lease.address) {
-                    binding::reserve(lease, &here)
+                    let moved = was_anothers(lease.address);
+                    sometimes!(Rule::ReservationMoved, moved);
+                    binding::reserve(lease, moved, &here)
                 } else {
                     binding::unreserve(lease, &here)
                 }
@@ -148,10 +161,10 @@ impl Server {
         let ended: Vec<Lease> = self
             .table
             .expiring_before(now.wall)
-            .take(EXPIRED_MAX)
             .filter_map(|(_, address)| self.table.get(address))
             .filter(|lease| !is_held(lease))
             .filter_map(|lease| binding::expire(lease, &here).ok())
+            .take(EXPIRED_MAX)
             .collect();
         self.counters.add("leases_expired", "time", ended.len() as u64);
         for lease in ended {
@@ -188,9 +201,9 @@ impl Server {
         let restored: Vec<Lease> = self
             .table
             .iter()
-            .filter(|lease| lease.status == Status::Abandoned)
+            .filter(|lease| lease.status == Status::Abandoned && self.is_configured(lease.address))
             .filter_map(|lease| {
-                let timeout = self.pool_of(lease.address)?.unavailable_timeout;
+                let timeout = self.time_out_of(lease.address);
                 binding::abandoned_timeout(lease, &here, self.dialect(), timeout).ok()
             })
             .collect();

@@ -251,8 +251,9 @@ impl Plan {
     /// The pair of this world in one version of its configuration; 0 is the first.
     #[must_use]
     pub fn pair(&self, version: u64) -> (PairManifest, PairConfig) {
+        let split = if version > 0 { Draw::new(self.seed ^ (version << 24)).between(0, 256) } else { 128 };
         let balancing =
-            if self.load_balancing { serde_json::json!({ "split": 128 }) } else { serde_json::Value::Null };
+            if self.load_balancing { serde_json::json!({ "split": split }) } else { serde_json::Value::Null };
         let last = 9 + self.pool;
         let (mut mclt, mut lease, mut backup_pct, mut more) = (self.mclt, self.lease, self.backup_pct, false);
         if version > 0 {

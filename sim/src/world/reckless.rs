@@ -54,7 +54,7 @@ impl Plan {
             spec["partnerDownLeaseTime"] = "Mclt".into();
         }
         if self.reserved {
-            spec["subnets"][0]["reservations"] = reservations();
+            spec["subnets"][0]["reservations"] = reservations(version);
         }
         if self.reckless == 0 {
             return;
@@ -80,15 +80,17 @@ impl Plan {
         }
         // Reserved in every other version: one server may know of it before the other.
         if draw.one_of(2) && version.is_multiple_of(2) {
-            spec["subnets"][0]["reservations"] = reservations();
+            spec["subnets"][0]["reservations"] = reservations(version / 2);
         }
     }
 }
 
-fn reservations() -> serde_json::Value {
+/// Every other version they have changed hands.
+fn reservations(version: u64) -> serde_json::Value {
+    let (one, other) = if version.is_multiple_of(2) { (10, 11) } else { (11, 10) };
     serde_json::json!([
-        { "address": "10.0.0.10", "hardwareAddress": "02:00:00:00:00:01" },
-        { "address": "10.0.0.11", "hardwareAddress": "02:00:00:00:00:02" },
+        { "address": format!("10.0.0.{one}"), "hardwareAddress": "02:00:00:00:00:01" },
+        { "address": format!("10.0.0.{other}"), "hardwareAddress": "02:00:00:00:00:02" },
     ])
 }
 

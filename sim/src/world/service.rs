@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use api::config::ReservedFor;
 use api::identity::Role;
 use api::time::UnixTime;
 use failover::hash::{Hba, bucket};
@@ -71,7 +72,15 @@ impl World {
     }
 
     fn renews(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
+        let (_, config) = self.plan.pair(self.version);
+        let reserved_for = |address| {
+            let mut subnets = config.subnets.iter();
+            subnets.find_map(|subnet| subnet.reservations.get(&address)).map(|held| &held.client)
+        };
         for (address, client) in self.held(node, copy) {
+            if reserved_for(address).is_some_and(|held| *held != ReservedFor::Hardware(client.hardware())) {
+                continue;
+            }
             let bytes = client.renew(address, self.nodes[node].address);
             if self.answer(node, copy, &bytes, false).is_none_or(|answer| answer.kind != ACK) {
                 let what = format!(

@@ -30,13 +30,13 @@ pub fn freeze(lease: &Lease, partner_down_at: UnixTime, mclt: Seconds) -> Lease 
 
 /// On leaving PartnerDown: the partner is back and its word replaces the bounds, unless either side lost its
 /// data since, or a hold from an earlier loss is not over (`amnesia`): what the partner agreed to then proves
-/// nothing about what had been promised before.
+/// nothing about what had been promised before. `quarantines`: this server keeps addresses in quarantine.
 #[must_use]
-pub fn thaw(lease: &Lease, amnesia: bool) -> Lease {
+pub fn thaw(lease: &Lease, amnesia: bool, quarantines: bool) -> Lease {
     let hold_until = match lease.status {
         // Held for what one side of an abandoned address had promised, or in quarantine: no bounds of PartnerDown.
         Status::Abandoned => lease.hold_until,
-        Status::Free | Status::Backup if lease.hold_until.is_infinite() => lease.hold_until,
+        Status::Free | Status::Backup if quarantines && lease.hold_until.is_infinite() => lease.hold_until,
         _ if amnesia => lease.hold_until,
         Status::Free
         | Status::Backup

@@ -311,9 +311,7 @@ pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
     if lease.flags.reserved || !is_own(lease, here.role) {
         return Err(Denied::NotOwn);
     }
-    // The partner knows nothing of the hold: it would lease the address at once.
-    if lease.hold_until > UnixTime::ZERO && here.now <= lease.hold_until + here.guard {
-        sometimes!(Rule::GiveHeld);
+    if is_held_free(lease, here) {
         return Err(Denied::TooEarly);
     }
     let status = match here.role {
@@ -321,6 +319,14 @@ pub fn give(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
         Role::Secondary => Status::Free,
     };
     Ok(changed(lease, status, here))
+}
+
+/// Whether a free address of our share must stay here: the partner knows nothing of its hold, and would lease it at once.
+#[must_use]
+pub fn is_held_free(lease: &Lease, here: &Here) -> bool {
+    let held = lease.hold_until > UnixTime::ZERO && here.now <= lease.hold_until + here.guard;
+    sometimes!(Rule::GiveHeld, held);
+    held
 }
 
 /// As primary, takes a free address of the secondary back. Not used before the secondary agreed.
@@ -440,10 +446,11 @@ pub fn reset(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
 /// Clocks differ by up to a second, and times are cut to seconds.
 pub(super) const SAME_MOMENT: Seconds = Seconds(2);
 
-/// The configuration came to reserve the address. `None` if the record says so already.
+/// The configuration came to reserve the address, or `moved` to reserve it for another client: until the partner agrees, it
+/// may have leased the address to the one before. `None` if the record says so already.
 #[must_use]
-pub fn reserve(lease: &Lease, here: &Here) -> Option<Lease> {
-    (!lease.flags.reserved).then(|| {
+pub fn reserve(lease: &Lease, moved: bool, here: &Here) -> Option<Lease> {
+    (!lease.flags.reserved || moved && lease.status.is_available()).then(|| {
         let mut lease = marked(lease, here);
         lease.flags.reserved = true;
         lease

@@ -30,8 +30,8 @@ pub use hold::{
 };
 pub use judge::{UNDER_WAY, judge};
 pub use local::{
-    Denied, Here, Serving, abandon, abandoned_timeout, adopt, decline, expire, give, grant, may_adopt,
-    may_lease, may_rewind, reclaim, release, reserve, reset, unpark, unreserve,
+    Denied, Here, Serving, abandon, abandoned_timeout, adopt, decline, expire, give, grant, is_held_free,
+    may_adopt, may_lease, may_rewind, reclaim, release, reserve, reset, unpark, unreserve,
 };
 pub use options::{tell_hold, tells_hold};
 pub use update::{

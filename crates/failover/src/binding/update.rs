@@ -92,7 +92,10 @@ pub fn tell_time_out(
 /// Before the partner hears that an address is abandoned, it may lease it again: what it promises then can be no more
 /// than this.
 fn promised_before_it_heard(lease: &Lease, side: &Side) -> UnixTime {
-    lease.latest_promise().max(side.now) + side.mclt
+    // A client that gave up a lease without end would keep the address from everybody for ever. Whoever was promised another
+    // one is told of by the partner.
+    let promise = Some(lease.latest_promise()).filter(|promise| !promise.is_infinite());
+    promise.unwrap_or_default().max(side.now) + side.mclt
 }
 
 /// Whether a record must not be told to this partner for now: an ISC primary in Normal rejects every
@@ -270,8 +273,12 @@ fn forget_potentials(lease: &mut Lease) {
 
 /// Whether nothing that matters changed in an Active since.
 fn tells_all(sent: &BindingUpdate, mine: &Lease) -> bool {
-    let potential = if mine.flags.bootp { UnixTime::ZERO } else { mine.sent_potential };
-    sent.lease_expiry == Some(mine.held_until.get())
+    // As `update_for` says them.
+    let (ends, potential) = match mine.flags.bootp {
+        true => (UnixTime::INFINITE, UnixTime::ZERO),
+        false => (mine.held_until, mine.sent_potential),
+    };
+    sent.lease_expiry == Some(ends.get())
         && sent.potential_expiry == Some(potential.get())
         && sent.flags == mine.flags
         && sent.cltt == mine.cltt.map(UnixTime::get)

@@ -187,7 +187,8 @@ fn update(group: &Group<'_>) -> BindingUpdate {
 
 fn hardware(data: &[u8]) -> Option<HardwareAddress> {
     let (&kind, octets) = data.split_first()?;
-    let fits = (1..=HARDWARE_OCTETS_MAX).contains(&octets.len());
+    // None on InfiniBand, whose clients go by their identifier (RFC 4390).
+    let fits = octets.len() <= HARDWARE_OCTETS_MAX;
     fits.then(|| HardwareAddress { kind, octets: octets.to_vec() })
 }
 

@@ -16,6 +16,7 @@ mod holes;
 mod late;
 mod pools;
 mod requests;
+mod reserved;
 mod reset;
 mod strange;
 mod told;

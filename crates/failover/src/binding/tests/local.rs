@@ -11,7 +11,7 @@ use crate::binding::{
     give, grant, may_adopt, may_lease, may_rewind, reclaim, release, reserve, reset, revive_for_amnesia,
     tell_time_out, thaw, unpark, unreserve, update_for,
 };
-use crate::times::{Mode, PartnerDown};
+use crate::times::{Mode, PartnerDown, is_own};
 
 const X: Seconds = Seconds(259_200);
 const DAY: Seconds = Seconds(86_400);
@@ -66,12 +66,16 @@ fn after_both_stores_were_lost_an_owner_lets_clients_keep_what_they_renew() {
 fn leaving_partner_down_ends_its_own_bounds_and_no_other_hold() {
     let held = |status, until| Lease { hold_until: until, ..agreed(mine(status)) };
     for status in [Status::Active, Status::Expired, Status::Released, Status::Reset, Status::Free] {
-        assert_eq!(thaw(&held(status, t(9000)), false).hold_until, UnixTime::ZERO, "{status}");
-        assert_eq!(thaw(&held(status, t(9000)), true).hold_until, t(9000), "{status}, data were lost");
+        assert_eq!(thaw(&held(status, t(9000)), false, true).hold_until, UnixTime::ZERO, "{status}");
+        assert_eq!(thaw(&held(status, t(9000)), true, true).hold_until, t(9000), "{status}, data were lost");
     }
-    assert_eq!(thaw(&held(Status::Abandoned, t(9000)), false).hold_until, t(9000), "one side leased it");
+    assert_eq!(
+        thaw(&held(Status::Abandoned, t(9000)), false, true).hold_until,
+        t(9000),
+        "one side leased it"
+    );
     let quarantined = held(Status::Free, UnixTime::INFINITE);
-    assert_eq!(thaw(&quarantined, false).hold_until, UnixTime::INFINITE, "until the next Normal");
+    assert_eq!(thaw(&quarantined, false, true).hold_until, UnixTime::INFINITE, "until the next Normal");
 }
 
 #[test]
@@ -523,7 +527,7 @@ fn a_hold_delays_the_expiry_but_not_in_partner_down() {
     }
     let mut here = here(Role::Primary, State::Normal);
     here.now = t(501);
-    assert!(expire(&thaw(&lease, false), &here).is_ok());
+    assert!(expire(&thaw(&lease, false, true), &here).is_ok());
 }
 
 fn at(now: u64, role: Role) -> Here {
@@ -631,9 +635,15 @@ fn a_reset_counts_from_a_moment_ago_but_not_from_before_the_last_contact() {
 fn a_cancelled_reservation_makes_a_free_address_the_primarys() {
     for role in ROLES {
         let here = here(role, State::Normal);
-        let reserved = reserve(&agreed(mine(own(role))), &here).expect("was not reserved");
+        let reserved = reserve(&agreed(mine(own(role))), false, &here).expect("was not reserved");
         assert_eq!((reserved.flags.reserved, reserved.sync), (true, Sync::Due));
-        assert_eq!(reserve(&reserved, &here), None);
+        assert_eq!(reserve(&reserved, false, &here), None);
+        let moved = reserve(&agreed(reserved.clone()), true, &here).expect("it was another client's");
+        assert!(
+            is_own(&agreed(reserved.clone()), role) && !is_own(&moved, role),
+            "{role}: not before the partner agrees"
+        );
+        assert_eq!(reserve(&Lease { status: Status::Active, ..reserved.clone() }, true, &here), None);
         let cancelled = unreserve(&reserved, &here).expect("was reserved");
         assert_eq!((cancelled.status, cancelled.flags.reserved), (Status::Free, false));
         assert_eq!(unreserve(&cancelled, &here), None);

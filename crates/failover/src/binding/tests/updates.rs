@@ -145,6 +145,22 @@ fn an_acknowledged_lease_may_be_led_by_its_potential() {
     assert_eq!((settled.acked_potential, settled.sync), (t(9000), Sync::Agreed));
 }
 
+/// A dhcpd may give BOOTP clients leases that end. They are told as without end, and must not be told for ever.
+#[test]
+fn an_acknowledged_bootp_lease_is_settled_whatever_its_end() {
+    let mut lease = due(mine(Status::Active));
+    lease.flags.bootp = true;
+    let sent = update_for(&lease, &isc_primary());
+    assert_eq!(acked(&lease, &sent, &isc_primary()).sync, Sync::Agreed);
+}
+
+#[test]
+fn a_declined_lease_without_end_is_held_for_the_mclt() {
+    let declined = Lease { sent_potential: UnixTime::INFINITE, ..due(mine(Status::Abandoned)) };
+    let sent = update_for(&declined, &own_primary());
+    assert_eq!(acked(&declined, &sent, &own_primary()).hold_until, own_primary().now + own_primary().mclt);
+}
+
 #[test]
 fn a_renewal_since_the_update_is_still_due_after_its_answer() {
     let before = Lease { sent_potential: t(9000), ..due(mine(Status::Active)) };

@@ -1,0 +1,59 @@
+//! Reservations that change while a server runs, or that lie outside every pool (`spec/failover-behaviour.md` §6.6).
+
+use std::net::Ipv4Addr;
+
+use api::identity::{Role, State};
+use api::time::Seconds;
+
+use crate::bench::{Bench, Manners};
+use crate::grid::in_state;
+
+const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 50);
+const DAY: Seconds = Seconds(86_400);
+
+/// The only reservation, outside the pools, is this client's.
+fn reserve(bench: &mut Bench, client: u8) {
+    let held = serde_json::json!([
+        { "address": RESERVED, "hardwareAddress": format!("02:00:00:00:00:{client:02x}") },
+    ]);
+    bench.configure("/subnets/0/reservations", &held);
+}
+
+/// Both may serve it, so the one may have leased it to the client before while the link was down (simulator seed 4345).
+#[test]
+fn what_is_reserved_for_another_client_waits_for_the_partners_word() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Own, State::Normal);
+        reserve(&mut bench, 7);
+        bench.run(Seconds(5));
+        bench.hang_up();
+        bench.run(Seconds(2));
+        assert_eq!(bench.state(), State::CommunicationsInterrupted);
+        reserve(&mut bench, 8);
+        assert_ne!(bench.lease(8).map(|(address, _)| address), Some(RESERVED), "{role}: 7 may have it");
+        bench = bench.restarted();
+        bench.connect(State::Normal, false);
+        bench.run(Seconds(5));
+        assert_eq!(bench.state(), State::Normal);
+        bench.hang_up();
+        bench.run(Seconds(2));
+        assert_eq!(bench.lease(8).map(|(address, _)| address), Some(RESERVED), "{role}: the partner agreed");
+    }
+}
+
+#[test]
+fn a_declined_reservation_outside_every_pool_comes_back_after_a_day() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
+    reserve(&mut bench, 7);
+    bench.run(Seconds(5));
+    let (address, _) = bench.lease(7).expect("its reservation");
+    assert_eq!(address, RESERVED);
+    bench.decline(7, address);
+    bench.hang_up();
+    bench.run(Seconds(DAY.get() - 60));
+    bench.connect(State::Normal, false);
+    bench.run(Seconds(5));
+    assert_eq!(bench.line(address).state, "Abandoned");
+    bench.run(Seconds(90));
+    assert_eq!(bench.lease(7).map(|(address, _)| address), Some(RESERVED));
+}
