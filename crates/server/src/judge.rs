@@ -181,7 +181,11 @@ impl Server {
                     .or_else(|| binding::outlasted(mine, update, dialect))
                     .or(elsewhere);
                 self.counters.add("updates_rejected", reject_label(reason), 1);
-                self.exchange.rejected.we_rejected(address, reason);
+                // What is left of a pool that was taken out at both does not say that they differ.
+                let ended = matches!(update.status, Some(Status::Expired | Status::Released | Status::Reset));
+                if !(ended && reason == RejectReason::IllegalIpAddress) {
+                    self.exchange.rejected.we_rejected(address, reason);
+                }
                 if reason != RejectReason::LessCriticalBindingInformation {
                     let why = format!("{reason}: {text}");
                     self.outbox.event(Event::Rejected {

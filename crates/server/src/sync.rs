@@ -200,7 +200,8 @@ impl Server {
             };
             if next.sync == Sync::Rejected {
                 self.exchange.rejected_at.insert(address, now.mono);
-                if let Some(reject) = &ack.reject {
+                // What is left of a pool that was taken out concerns nobody.
+                if let Some(reject) = ack.reject.as_ref().filter(|_| self.is_configured(address)) {
                     self.exchange.rejected.partner_rejected(address, reject.reason);
                 }
             }
@@ -295,7 +296,7 @@ impl Server {
             .exchange
             .rejected_at
             .iter()
-            .filter(|(_, at)| now.mono >= **at + RETRY_REJECTED)
+            .filter(|(address, at)| now.mono >= **at + RETRY_REJECTED && self.is_configured(**address))
             .map(|(address, _)| *address)
             .collect();
         for address in due {

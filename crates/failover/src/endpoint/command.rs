@@ -113,8 +113,10 @@ impl Endpoint {
     }
 
     fn may_let_go(&self, at: UnixTime, expert: bool, ctx: Context) -> Result<(), Refusal> {
-        // A server that was left alone had a partner once, and that one must be declared down.
-        if self.settings.alone && !self.record.integrated {
+        // A server that was left alone had a partner once, and that one must be declared down. One that lost its store has
+        // nobody to recover from.
+        let recovers = matches!(self.record.state, State::Recover | State::RecoverWait);
+        if self.settings.alone && !self.record.integrated && !recovers {
             return Err(Refusal::Alone);
         }
         if at > ctx.now.wall {

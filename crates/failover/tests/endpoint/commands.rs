@@ -170,6 +170,23 @@ fn a_server_alone_has_no_partner_to_declare_down() {
     assert_eq!(endpoint.interrupt(true), Err(Refusal::Alone));
 }
 
+/// Nobody new gets an address until the longest lease is over.
+#[test]
+fn a_server_alone_that_lost_its_store_is_let_go_by_an_expert() {
+    let now = clock(at(8, 0, 0));
+    let settings = Settings { alone: true, ..SETTINGS };
+    let mut endpoint =
+        Endpoint::start(Role::Primary, None, StoreStamp::default(), UnixTime::ZERO, settings, context(now));
+    assert_eq!(endpoint.shown_state(), State::Recover);
+    let declare =
+        |endpoint: &mut Endpoint, expert| endpoint.partner_down(None, expert, false, GROUNDS, context(now));
+    assert_eq!(declare(&mut endpoint, false), Err(Refusal::Unsynchronised(State::Recover)));
+    assert_eq!(declare(&mut endpoint, true), Ok(()));
+    assert_eq!(endpoint.shown_state(), PD);
+    let hold = endpoint.hold(now.wall).expect("a hold");
+    assert!(hold.until >= now.wall + GROUNDS.longest_lease, "{hold:?}");
+}
+
 // Fences.
 
 #[test]

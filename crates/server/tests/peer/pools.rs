@@ -88,3 +88,37 @@ fn a_partner_that_does_not_know_of_a_reservation_yet_does_not_cancel_it() {
         assert_eq!(marked(&bench), Some(true), "{role}");
     }
 }
+
+/// Neither server has the pool any more, so neither is told of by the other for ever, nor do they differ.
+#[test]
+fn what_is_left_of_a_pool_that_was_taken_out_is_told_once() {
+    let pools = serde_json::json!([
+        { "first": "10.0.0.100", "last": "10.0.0.100" },
+        { "first": "10.0.0.110", "last": "10.0.0.115" },
+    ]);
+    let mut bench = Bench::with_pools(Role::Primary, Manners::Own, pools.clone());
+    bench.connect(State::RecoverDone, false);
+    bench.run(Seconds(2));
+    bench.say(State::Normal, false);
+    assert_eq!(bench.state(), State::Normal);
+    let kept: Ipv4Addr = "10.0.0.100".parse().expect("an address");
+    let leases: Vec<Ipv4Addr> =
+        (2..6).filter_map(|client| bench.lease(client)).map(|(address, _)| address).collect();
+    let gone = *leases.iter().find(|address| **address != kept).expect("one of the other pool");
+    bench.run(Seconds(2));
+    bench.configure("/allowScopeRemoval", &true.into());
+    bench.configure("/subnets/0/pools", &serde_json::json!([pools[0]]));
+    bench.done();
+    bench.on_update = OnUpdate::Reject(RejectReason::IllegalIpAddress);
+    bench.heard.clear();
+    bench.run(Seconds(1200));
+    let told = bench.updates().filter(|update| update.address == Some(gone)).count();
+    assert_eq!(told, 1, "{:?}", bench.heard);
+    let rejections = bench.server.report(bench.now()).rejections;
+    assert!(rejections.iter().all(|rejected| rejected.address == kept), "{rejections:?}");
+
+    bench.on_update = OnUpdate::Accept;
+    bench.configure("/subnets/0/pools", &pools);
+    bench.run(Seconds(10));
+    assert!(bench.updates().filter(|update| update.address == Some(gone)).count() > 1, "the pool is back");
+}
