@@ -31,6 +31,13 @@ fn seed_4345_a_reservation_that_changes_hands_waits_for_the_partner() {
     holds_in_any_weather(4345);
 }
 
+/// The same, by a partner that got the configuration 19 s later and agreed meanwhile, with the client before in mind. Now it
+/// is told for whom the address is reserved, and refuses.
+#[test]
+fn seed_4203_a_partner_with_the_configuration_before_agrees_to_no_other_holder() {
+    holds_in_any_weather(4203);
+}
+
 /// Another split came with the configuration, and the secondary goes by what CONNECT said: until the connection broke some
 /// time, some clients were answered by both servers, and others by none (2310). Now the primary connects anew.
 #[test]

@@ -435,7 +435,8 @@ pub struct ServerReport {
     /// What was found of a store that is older than what somebody saw of it, until the next Normal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_rolled_back: Option<String>,
-    /// Changes wait for the disk, and none was committed for 5 s: the link is closed and nobody is answered.
+    /// Changes wait for the disk, and none was committed for 5 s, or none within the 2 s that a client waits: the link is closed
+    /// and nobody is answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub store_stalled: bool,
     /// How often since the last Normal the link was closed because a dhcpd must not hear the own state.

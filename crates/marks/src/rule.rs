@@ -558,6 +558,10 @@ rules! {
         PromiseNotDurable,
         /// the disk stands still: the link is closed
         StoreStalled,
+        /// the disk is too slow for any reply to leave: the link is closed
+        StoreSlow,
+        /// the clock was set back by seconds: the link is closed
+        ClockClosesLink,
         /// a store that failed is used no more
         StoreFailed,
         /// a second connection is not taken

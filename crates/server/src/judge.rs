@@ -122,7 +122,10 @@ impl Server {
                 || (lost_data
                     && dialect == Dialect::Own
                     && (known.is_some() || self.has_room_for_elsewhere())),
-            reserved_here: self.is_reserved(address),
+            reserved_here: match binding::holder_told(update) {
+                Some(told) => self.is_held_for(address, told),
+                None => self.is_reserved(address),
+            },
             lost_data,
             partner_is_whole: heard != Some(State::Recover),
             after_partner_down: record.state == State::PartnerDown

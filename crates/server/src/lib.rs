@@ -31,6 +31,7 @@ mod service;
 mod start;
 mod stop;
 mod sync;
+mod unfit;
 mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -53,7 +54,7 @@ use marks::{Rule, sometimes};
 use crate::balance::Balance;
 use crate::counters::Counters;
 pub use crate::edit::{EditError, edit_state};
-use crate::gate::Gate;
+use crate::gate::{AGE_MAX_MILLIS, Gate};
 pub use crate::interface::{
     Answer, Boot, Caller, Command, CommandId, ConnId, Event, LinkEvent, LinkOrder, ReplyBuf, RxMeta,
 };
@@ -66,14 +67,12 @@ pub use crate::removal::{Orphans, orphans_at_start};
 pub use crate::start::{StartError, stored_leases, stored_manifest};
 use crate::stop::Stop;
 use crate::sync::Exchange;
+use crate::unfit::Unfit;
 pub use dhcp::reply::Destination;
 
 /// How far ahead a server promises to serve: it may answer until then, and a start counts it as the end
 /// of the last service (§2.2).
 const PROMISE: Seconds = Seconds(2);
-/// A disk that commits nothing for this long is dead to the partner: the link is closed, so that the
-/// partner serves both halves of the clients (§2.2).
-const STALL_MILLIS: u64 = 5_000;
 /// A process that is not called for this long stood still: it has something to do every second. As long it
 /// takes, at most, until it has read what the sockets kept for it meanwhile.
 const STANDSTILL_MILLIS: u64 = 2_000;
@@ -120,8 +119,10 @@ pub struct Server {
     rolled_back: Option<String>,
     /// Since when changes wait for the disk without any becoming durable.
     waiting_since: Option<Mono>,
-    /// People were told that the disk stalls.
-    stall_told: bool,
+    /// Since when no commit was quick enough for a reply to leave.
+    slow_since: Option<Mono>,
+    /// What people were told of why this server left its clients to the partner.
+    unfit_told: Option<Unfit>,
     /// When this server was called last.
     called_at: Mono,
     /// When it was called again after it had stood still.
@@ -173,7 +174,8 @@ impl Server {
         self.endpoint.tick(context);
         self.settle(now);
         self.tick_links(now);
-        self.tell_stall(now);
+        self.tell_unfit(now);
+        self.try_disk(now);
         self.tell_news(now);
         if now.mono >= self.next_upkeep {
             self.next_upkeep = now.mono.plus_millis(upkeep::EVERY_MILLIS);
@@ -187,7 +189,7 @@ impl Server {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
         // While the disk stands still no link is kept or sought; what it commits ends that, and no time does.
-        let stalled = self.is_stalled_at(self.called_at);
+        let stalled = self.is_stalled(self.called_at);
         let link = if stalled { None } else { self.links.next_deadline(self.may_link()) };
         let stop = self.next_stop_look();
         [Some(self.next_upkeep), self.endpoint.next_deadline(), link, stop].into_iter().flatten().min()
@@ -213,6 +215,10 @@ impl Server {
             debug_assert!(lsn <= upto);
             self.promises.pop_front();
             self.durable_promise = promise;
+        }
+        if let Some(since) = self.waiting_since {
+            let too_late = now.mono.millis_since(since) > AGE_MAX_MILLIS;
+            self.slow_since = too_late.then(|| self.slow_since.unwrap_or(since));
         }
         self.waiting_since = self.journal.is_waiting().then_some(now.mono);
         self.outbox.set_durable(upto);
@@ -354,7 +360,7 @@ impl Server {
     /// Whether the wall clock runs behind what was seen already: nothing may be allocated then, as waits
     /// would seem shorter than they are.
     fn clock_stepped_back(&self, now: Now) -> bool {
-        let back = self.latest.since(now.wall) > Seconds(2);
+        let back = self.clock_is_behind(now, Seconds(2));
         sometimes!(Rule::ClockSteppedBack, back);
         back
     }
@@ -405,19 +411,25 @@ impl Server {
         }
     }
 
-    /// Says that the disk stalls, and that it goes on.
-    fn tell_stall(&mut self, now: Now) {
-        let stalled = self.is_stalled(now) && self.failure.is_none();
-        if std::mem::replace(&mut self.stall_told, stalled) == stalled {
+    /// Says that this server leaves its clients to the partner, and that it takes them back.
+    fn tell_unfit(&mut self, now: Now) {
+        let unfit = self.unfit(now).filter(|_| self.failure.is_none());
+        let before = std::mem::replace(&mut self.unfit_told, unfit);
+        if before == unfit {
             return;
         }
-        let text = if stalled {
-            "the disk commits nothing for more than 5 s: nobody is answered and the link is closed, so that the partner \
-             serves; look at the volume and the node"
-        } else {
-            "the disk commits again"
-        };
-        self.outbox.event(Event::Notice { class: "store_stalled", text: text.to_owned() });
+        if let Some(before) = before {
+            let text = format!("{}: that is over", before.why());
+            self.outbox.event(Event::Notice { class: before.class(), text });
+        }
+        if let Some(unfit) = unfit {
+            let text = format!(
+                "{}: nobody is answered and the link is closed, so that the partner serves; {}",
+                unfit.why(),
+                unfit.advice(self.latest)
+            );
+            self.outbox.event(Event::Notice { class: unfit.class(), text });
+        }
     }
 
     /// Ceasing to serve acts at once: nobody gets what was promised but not yet said.

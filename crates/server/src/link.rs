@@ -202,7 +202,7 @@ impl Server {
     /// A TCP connection with the partner came up.
     pub(crate) fn link_established(&mut self, now: Now, conn: ConnId) {
         self.links.dialling = false;
-        let unwanted = self.is_stalled(now) || !self.may_link() || {
+        let unwanted = self.unfit(now).is_some() || !self.may_link() || {
             // A primary opens only one at a time; the other dial of the two goes unused.
             self.role == Role::Primary && !self.links.sessions.is_empty()
         };
@@ -290,12 +290,12 @@ impl Server {
 
     /// Dials, keeps alive, and finds dead connections.
     pub(crate) fn tick_links(&mut self, now: Now) {
-        if self.is_stalled(now) {
-            // CONTACTs must not hide a dead disk from the partner.
-            sometimes!(Rule::StoreStalled, !self.links.sessions.is_empty());
+        if let Some(unfit) = self.unfit(now) {
+            // CONTACTs must not hide from the partner that nobody is served here.
+            sometimes!(self.unfit_rule(unfit), !self.links.sessions.is_empty());
             for conn in self.links.sessions.keys().copied().collect::<Vec<_>>() {
                 self.outbox.order(LinkOrder::Close(conn));
-                self.link_down(now, conn, "store_stalled", "the own disk does not commit".to_owned());
+                self.link_down(now, conn, unfit.class(), unfit.why().to_owned());
             }
             return;
         }
@@ -577,15 +577,6 @@ impl Server {
         if failure.is_refusal() {
             self.links.next_dial = self.links.next_dial.max(now.mono + REDIAL_REFUSED);
         }
-    }
-
-    /// Whether the disk has committed nothing for so long that the partner should take over.
-    pub(crate) fn is_stalled(&self, now: Now) -> bool {
-        self.is_stalled_at(now.mono)
-    }
-
-    pub(crate) fn is_stalled_at(&self, time: Mono) -> bool {
-        self.waiting_since.is_some_and(|since| time.millis_since(since) >= crate::STALL_MILLIS)
     }
 }
 

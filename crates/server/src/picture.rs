@@ -46,13 +46,17 @@ impl Server {
             ledger: _,
             next_upkeep: _,
             rolled_back: _,
-            stall_told: _,
+            slow_since,
+            unfit_told: _,
         } = self;
         write!(
             out,
             "{endpoint:?} {max_lead:?} {compared_since:?} {service_since:?} {promise:?} {promises:?}"
         )?;
-        write!(out, "{durable_promise:?} {offers:?} {balance:?} {failure:?} {store_low} {waiting_since:?}")?;
+        write!(
+            out,
+            "{durable_promise:?} {offers:?} {balance:?} {failure:?} {store_low} {waiting_since:?} {slow_since:?}"
+        )?;
         write!(out, "{latest:?} {stopping:?} {} ", journal.is_waiting())?;
         for waiting in gate.waiting() {
             write!(out, "{waiting:?}")?;

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use api::config::ServerConfig;
+use api::config::{ReservedFor, ServerConfig};
 use api::identity::{State, StoreStamp};
 use api::status::{
     Communication, ExitBlocked, LeaseCounts, LeaseLine, PoolStatus, ServerReport, ServerStatus, StoreStatus,
@@ -10,6 +10,7 @@ use api::status::{
 use api::time::{Now, UnixTime};
 use leases::lease::{Lease, Status, Sync};
 use leases::table::Counts;
+use sha2::{Digest, Sha256};
 
 use crate::Server;
 use crate::barrier::Barrier;
@@ -53,7 +54,7 @@ impl Server {
                 .rejected
                 .list(|address| self.table.get(address).is_none_or(|lease| lease.sync == Sync::Agreed)),
             store_rolled_back: self.rolled_back.clone(),
-            store_stalled: self.is_stalled(now),
+            store_stalled: self.is_stalled(now.mono),
             guard_closures: self.links.guard_closures,
         }
     }
@@ -90,6 +91,22 @@ impl Server {
         self.network.subnet_of(address).is_some_and(|served| {
             served.pool_of(address).is_some() || served.subnet().reservations.contains_key(&address)
         })
+    }
+
+    /// For whom the configuration in force reserves an address, as the partner is told.
+    pub(crate) fn holder_of(&self, address: Ipv4Addr) -> Option<[u8; 8]> {
+        let reservation = self.network.subnet_of(address)?.subnet().reservations.get(&address)?;
+        let (kind, octets) = match &reservation.client {
+            ReservedFor::Hardware(octets) => (0, octets.as_slice()),
+            ReservedFor::ClientId(octets) => (1, octets.as_slice()),
+        };
+        let digest = Sha256::new().chain_update([kind]).chain_update(octets).finalize();
+        digest.first_chunk().copied()
+    }
+
+    /// Whether that is who the partner says.
+    pub(crate) fn is_held_for(&self, address: Ipv4Addr, told: &[u8]) -> bool {
+        self.holder_of(address).is_some_and(|holder| holder == *told)
     }
 
     /// Whether the configuration in force reserves an address.

@@ -147,11 +147,15 @@ impl Server {
         let Some(lease) = self.table.get(address) else { return false };
         let mut update = binding::update_for(lease, &side);
         match side.dialect {
-            Dialect::Own if self.remembers_loss(now) => {
-                sometimes!(Rule::AmnesiaTold, lease.hold_until > now.wall);
-                binding::tell_hold(&mut update, lease, now.wall);
+            Dialect::Own => {
+                if self.remembers_loss(now) {
+                    sometimes!(Rule::AmnesiaTold, lease.hold_until > now.wall);
+                    binding::tell_hold(&mut update, lease, now.wall);
+                }
+                if let Some(holder) = self.holder_of(address) {
+                    binding::tell_holder(&mut update, &holder);
+                }
             }
-            Dialect::Own => {}
             Dialect::Isc => {
                 let timeout = self.time_out_of(address);
                 binding::tell_time_out(&mut update, lease, timeout, self.guard(), &side);
@@ -179,9 +183,10 @@ impl Server {
         let Some(ack) = acks.iter().find(|ack| ack.address == address).or_else(|| acks.first()) else {
             return;
         };
-        if !sent.void
-            && let (Some(lease), Some(side)) = (self.table.get(address), self.side(now))
-        {
+        // What was told may be of a reservation that is another client's by now.
+        let moved = binding::holder_told(&sent.update).is_some_and(|told| !self.is_held_for(address, told));
+        let is_news = !sent.void && (!moved || ack.reject.is_some());
+        if is_news && let (Some(lease), Some(side)) = (self.table.get(address), self.side(now)) {
             let next = match &ack.reject {
                 None => {
                     self.exchange.rejected.settled(address);

@@ -108,6 +108,8 @@ pub struct Plan {
     pub lazy: bool,
     /// The figures of a real network, and days of it.
     pub real: bool,
+    /// Each disk takes seconds for everything, for 40 s every few minutes.
+    pub sluggish: bool,
     /// Two addresses are reserved for two of the clients.
     pub reserved: bool,
     /// Who starts waits for its partner without end (`startupExpiry: Wait`).
@@ -216,6 +218,7 @@ impl Plan {
             moves: false,
             lazy: false,
             real: false,
+            sluggish: false,
             reserved: false,
             waits_at_start: false,
             short_alone: false,

@@ -146,10 +146,18 @@ impl World {
         if let Err(why) = self.nodes[node].append() {
             return self.storage_failed(node, why);
         }
-        let done = (self.time + 1 + self.draw.below(self.plan.commit)).max(self.nodes[node].stalled_until);
+        let slow = if self.is_sluggish(node) { 1_500 + self.draw.below(2_500) } else { 0 };
+        let quick = 1 + self.draw.below(self.plan.commit);
+        let done = (self.time + quick + slow).max(self.nodes[node].stalled_until);
         let life = self.nodes[node].life;
         self.at(done, What::Committed { node, life });
         Ok(())
+    }
+
+    /// Whether a disk takes seconds for each commit at present, the one's and the other's in turn.
+    fn is_sluggish(&self, node: usize) -> bool {
+        let turn = self.time / 40_000 % 6;
+        self.plan.sluggish && self.time < self.plan.length && turn == 2 + 2 * node as u64
     }
 
     pub(super) fn committed(&mut self, node: usize, life: u64) -> Result<(), Violation> {

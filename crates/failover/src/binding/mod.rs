@@ -33,7 +33,7 @@ pub use local::{
     Denied, Here, Serving, abandon, abandoned_timeout, adopt, decline, expire, give, grant, is_held_free,
     may_adopt, may_lease, may_rewind, reclaim, release, reserve, reset, unpark, unreserve,
 };
-pub use options::{tell_hold, tells_hold};
+pub use options::{holder_told, tell_hold, tell_holder, tells_hold};
 pub use update::{
     Side, acked, is_withheld, outlasted, rejected, tell_time_out, tells_of_no_lease, update_for,
 };

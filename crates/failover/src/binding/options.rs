@@ -2,7 +2,7 @@
 //! held, as code, length, data (`spec/failover-protocol.md` §9, sub-option 9).
 
 use api::time::UnixTime;
-use leases::lease::Lease;
+use leases::lease::{Lease, Status};
 
 use crate::wire::BindingUpdate;
 
@@ -57,6 +57,20 @@ pub fn tells_hold(update: &BindingUpdate) -> bool {
     each(octets).filter(|(code, _)| *code == HOLD_UNTIL).last().is_some_and(|(_, data)| time(data).is_some())
 }
 
+/// Adds to an update of a reserved address that nobody holds for whom it is reserved (decision 032). An older partner skips it.
+pub fn tell_holder(update: &mut BindingUpdate, holder: &[u8]) {
+    if update.flags.reserved && !matches!(update.status, Some(Status::Active | Status::Abandoned)) {
+        push(update.request_options.get_or_insert_default(), RESERVED_FOR, holder);
+    }
+}
+
+/// For whom an update says that the address is reserved.
+#[must_use]
+pub fn holder_told(update: &BindingUpdate) -> Option<&[u8]> {
+    let octets = update.request_options.as_deref().unwrap_or_default();
+    each(octets).filter(|(code, _)| *code == RESERVED_FOR).last().map(|(_, data)| data)
+}
+
 /// Codes and data, up to the first option that is cut short.
 fn each(mut octets: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     std::iter::from_fn(move || {
@@ -80,5 +94,6 @@ fn push(out: &mut Vec<u8>, code: u8, data: &[u8]) {
 
 const HOST_NAME: u8 = 12;
 const RELAY_INFO: u8 = 82;
-/// The last of the codes that RFC 2132 leaves to a site.
+/// The last two of the codes that RFC 2132 leaves to a site.
+const RESERVED_FOR: u8 = 253;
 const HOLD_UNTIL: u8 = 254;

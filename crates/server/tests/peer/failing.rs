@@ -44,3 +44,56 @@ fn a_server_whose_disk_stands_still_is_not_busy_with_a_link_that_it_may_not_make
         bench.run(Seconds(1));
     }
 }
+
+/// Each commit takes three seconds: something is committed all the time, and no reply leaves.
+#[test]
+fn a_server_whose_disk_is_too_slow_for_any_reply_leaves_its_clients_to_the_partner() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Own, State::Normal);
+        bench.hang_disk();
+        bench.run(Seconds(3));
+        bench.mend_disk();
+        bench.run(Seconds(20));
+        assert_eq!(bench.state(), State::Normal, "{role}: once is no reason");
+        for turn in 0..4 {
+            bench.hang_disk();
+            match role {
+                Role::Primary => drop(bench.lease(7 + turn)),
+                Role::Secondary => bench.give(115 + turn..116 + turn),
+            }
+            bench.run(Seconds(3));
+            bench.mend_disk();
+        }
+        assert_eq!(bench.state(), State::CommunicationsInterrupted, "{role}");
+        assert_eq!(bench.server.counters().get(&("link_losses", "store_stalled")), Some(&1), "{role}");
+        bench.run(Seconds(5));
+        assert!(
+            !bench.server.report(bench.now()).store_stalled,
+            "{role}: it is quick again, though nobody asked"
+        );
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.run(Seconds(2));
+        assert_eq!(bench.state(), State::Normal, "{role}");
+    }
+}
+
+#[test]
+fn a_server_whose_clock_was_set_back_leaves_its_clients_to_the_partner_until_it_has_caught_up() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Isc, State::Normal);
+        bench.set_back = Seconds(4);
+        bench.run(Seconds(1));
+        assert_eq!(bench.state(), State::Normal, "{role}: over soon");
+        bench.run(Seconds(10));
+        bench.set_back = Seconds(40);
+        bench.run(Seconds(1));
+        assert_eq!(bench.state(), State::CommunicationsInterrupted, "{role}");
+        bench.open();
+        bench.run(Seconds(2));
+        assert!(bench.heard.is_empty(), "{role}: no connection meanwhile: {:?}", bench.heard);
+        bench.run(Seconds(40));
+        bench.connect(State::CommunicationsInterrupted, false);
+        bench.run(Seconds(2));
+        assert_eq!(bench.state(), State::Normal, "{role}");
+    }
+}

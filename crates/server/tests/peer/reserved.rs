@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 
 use api::identity::{Role, State};
 use api::time::Seconds;
+use failover::wire::{BindingUpdate, Message, RejectReason};
+use leases::lease::Status;
 
 use crate::bench::{Bench, Manners};
 use crate::grid::in_state;
@@ -41,6 +43,32 @@ fn what_is_reserved_for_another_client_waits_for_the_partners_word() {
         bench.hang_up();
         bench.run(Seconds(2));
         assert_eq!(bench.lease(8).map(|(address, _)| address), Some(RESERVED), "{role}: the partner agreed");
+    }
+}
+
+/// The partner has the configuration before, and another client in mind (simulator seed 4203).
+#[test]
+fn a_partner_that_reserves_the_address_for_another_client_is_refused() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Own, State::Normal);
+        reserve(&mut bench, 7);
+        bench.run(Seconds(5));
+        let told = bench.updates().filter(|update| update.address == Some(RESERVED)).last().cloned();
+        let told = told.unwrap_or_else(|| panic!("{role}: a reservation is told"));
+        assert!(told.request_options.is_some(), "{role}: {told:?}");
+        reserve(&mut bench, 8);
+        bench.run(Seconds(5));
+        bench.heard.clear();
+        bench.send(Message::BndUpd(vec![BindingUpdate { status: Some(Status::Backup), ..told.clone() }]));
+        bench.run(Seconds(1));
+        let refusal = bench.answers_about(RESERVED).find_map(|ack| ack.reject.as_ref());
+        assert_eq!(refusal.map(|reject| reject.reason), Some(RejectReason::IpNotReserved), "{role}");
+        let silent = BindingUpdate { request_options: None, status: Some(Status::Backup), ..told };
+        bench.heard.clear();
+        bench.send(Message::BndUpd(vec![silent]));
+        bench.run(Seconds(1));
+        let refused = bench.answers_about(RESERVED).any(|ack| ack.reject.is_some());
+        assert!(!refused, "{role}: a server of an earlier build does not say");
     }
 }
 
