@@ -172,8 +172,14 @@ impl Addresses for View<'_> {
         let pool = served.subnet().pools.get(pool)?;
         let own = own_free(self.server.role);
         let partners = own_free(self.server.role.other());
+        // Where the answer is the same for every address, a large pool is not looked through for each client that asks.
+        let now = self.now.wall;
+        if now < self.serving.new_clients_from {
+            return None;
+        }
         // Order in PartnerDown: own, then the partner's; both are free only once their time has come.
-        let statuses = if self.serving.down.is_some() { vec![own, partners] } else { vec![own] };
+        let takes_over = self.serving.down.is_some_and(|down| now >= down.full_takeover_at());
+        let statuses = if takes_over { vec![own, partners] } else { vec![own] };
         let table = &self.server.table;
         let fits = |address: &Ipv4Addr| {
             !served.subnet().reservations.contains_key(address) && self.may_have(client, *address)
