@@ -66,7 +66,8 @@ fn take(shared: &Arc<Shared>, stream: TcpStream, remote: IpAddr, brake: &Brake) 
         }
         return;
     }
-    let Ok(permit) = shared.connections.clone().try_acquire_owned() else {
+    let places = if is_partners(peer, remote) { &shared.connections } else { &shared.from_elsewhere };
+    let Ok(permit) = places.clone().try_acquire_owned() else {
         shared.metrics.count("link_attempts", "too_many");
         return;
     };
@@ -78,6 +79,10 @@ fn take(shared: &Arc<Shared>, stream: TcpStream, remote: IpAddr, brake: &Brake) 
 fn may_connect(peer: Peer, remote: IpAddr) -> bool {
     match peer.security {
         LinkSecurity::MutualTls => true,
-        LinkSecurity::Plain => peer.partner.is_some_and(|partner| IpAddr::V4(*partner.ip()) == remote),
+        LinkSecurity::Plain => is_partners(peer, remote),
     }
+}
+
+fn is_partners(peer: Peer, remote: IpAddr) -> bool {
+    peer.partner.is_some_and(|partner| IpAddr::V4(*partner.ip()) == remote)
 }

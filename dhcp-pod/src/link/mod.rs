@@ -27,6 +27,8 @@ use crate::wake::Waker;
 pub const DEFAULT_PORT: u16 = 647;
 /// Connections at a time, handshakes included. One is in use; the others are redials and strangers.
 const CONNECTIONS_MAX: usize = 8;
+/// The same of those that come from another address than the partner's, by the certificate of a partner that moved.
+const FROM_ELSEWHERE_MAX: usize = 4;
 /// What waits between sockets and engine.
 const INPUTS_MAX: usize = 64;
 const ORDERS_MAX: usize = 16;
@@ -110,6 +112,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     next: AtomicU64,
     connections: Arc<Semaphore>,
+    /// Connections from elsewhere than the partner's address, which must not keep it out while they prove nothing.
+    from_elsewhere: Arc<Semaphore>,
 }
 
 /// Both sides, connected.
@@ -126,6 +130,7 @@ pub fn new(settings: Settings, peer: Peer, engine: Waker, metrics: Arc<Metrics>)
         metrics,
         next: AtomicU64::new(1),
         connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        from_elsewhere: Arc::new(Semaphore::new(FROM_ELSEWHERE_MAX)),
     };
     let link = Link { shared: Arc::new(shared), orders };
     (Port { inputs, orders: order_sender, peer: peer_sender }, link)

@@ -91,6 +91,30 @@ async fn a_plain_partner_is_known_by_its_address_and_a_stranger_is_closed() {
     assert!(node.metrics().contains("dhcp_link_attempts_total{outcome=\"stranger\"} 1"));
 }
 
+/// Whether a connection is still open after a moment.
+async fn is_taken(stream: &mut TcpStream) -> bool {
+    tokio::time::timeout(Duration::from_millis(300), stream.read(&mut [0; 8])).await.is_err()
+}
+
+#[tokio::test]
+async fn strangers_who_prove_nothing_leave_room_for_the_partner() {
+    let authority = Authority::new();
+    let (_directory, certificates) = authority.issue(&holder("lab", Some(Role::Primary)), 2099);
+    let own = free(OWN);
+    let _node = node(own, SocketAddrV4::new(PARTNER, 1), Some(certificates));
+    let mut strangers = Vec::new();
+    for _ in 0..2 * super::CONNECTIONS_MAX {
+        strangers.push(connect_from(STRANGER, own).await.expect("accepted by the kernel"));
+    }
+    let mut taken = 0;
+    for stranger in &mut strangers {
+        taken += usize::from(is_taken(stranger).await);
+    }
+    assert_eq!(taken, super::FROM_ELSEWHERE_MAX, "they may be a partner that moved");
+    let mut partner = connect_from(PARTNER, own).await.expect("accepted by the kernel");
+    assert!(is_taken(&mut partner).await);
+}
+
 #[tokio::test]
 async fn what_was_given_before_a_close_still_arrives() {
     let own = free(OWN);
