@@ -570,6 +570,8 @@ rules! {
         ConnectionDuplicate,
     }
     "beside a dhcpd" {
+        /// it hears of no address of a host that lies in none of its ranges
+        IscKeepsNoHosts,
         /// RELEASED with the time of the release later than all contact
         IscReleaseByTime,
         /// RELEASED without contact over a lease that is over

@@ -206,6 +206,9 @@ fn of_rule(rule: Rule) -> Option<Reach> {
         Rule::RefusedAlone => Reach::Outside(
             "a single server: failover/tests/endpoint, a_server_alone_has_no_partner_to_declare_down",
         ),
+        Rule::IscKeepsNoHosts => Reach::Outside(
+            "a reservation outside the pools: server/tests/peer, beside_a_dhcpd_a_reservation_outside_every_pool_is_served",
+        ),
         Rule::NoRoomElsewhere => {
             Reach::Outside("65,536 addresses: server/tests/peer, what_is_in_no_pool_is_kept_of_so_many")
         }

@@ -161,6 +161,11 @@ impl Server {
                 binding::tell_time_out(&mut update, lease, timeout, self.guard(), &side);
             }
         }
+        if side.dialect == Dialect::Isc && self.is_host_of_dhcpd(address) {
+            let settled = binding::acked(lease, &update, &side);
+            self.settle_untold(now, settled);
+            return true;
+        }
         let Some(session) = self.links.session() else { return false };
         let xid = session.send(Message::BndUpd(vec![update.clone()]), Lsn::ZERO, now);
         self.counters.add("failover_messages_sent", "BNDUPD", 1);
@@ -170,6 +175,24 @@ impl Server {
         self.exchange.by_address.insert(address, xid);
         self.exchange.in_flight.insert(xid, InFlight { address, update, void: false });
         true
+    }
+
+    /// A dhcpd keeps no leases of its hosts' addresses, unless they lie in its ranges: it would refuse each update. Whoever has
+    /// one, it gives it to nobody else.
+    pub(crate) fn is_host_of_dhcpd(&self, address: Ipv4Addr) -> bool {
+        self.is_reserved(address) && self.pool_of(address).is_none()
+    }
+
+    fn settle_untold(&mut self, now: Now, settled: Lease) {
+        sometimes!(Rule::IscKeepsNoHosts);
+        if let Some(answering) = &mut self.exchange.answering {
+            answering.todo.remove(&settled.address);
+            answering.open.remove(&settled.address);
+        }
+        let address = settled.address;
+        self.commit(Lease { sync: Sync::Agreed, ..settled });
+        self.finish_answer(now);
+        self.check_barrier(now, Some(address));
     }
 
     /// The partner answers.

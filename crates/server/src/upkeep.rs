@@ -7,7 +7,7 @@ use api::identity::{Role, State};
 use api::time::{Now, Seconds, UnixTime};
 use failover::binding;
 use failover::times::PartnerDown;
-use leases::lease::{Lease, Status};
+use leases::lease::{Lease, Status, Sync};
 use marks::{Rule, sometimes};
 
 use crate::Server;
@@ -86,7 +86,10 @@ impl Server {
                 if self.is_reserved(lease.address) {
                     let moved = was_anothers(lease.address);
                     sometimes!(Rule::ReservationMoved, moved);
-                    binding::reserve(lease, moved, &here)
+                    let reserved = binding::reserve(lease, moved, &here);
+                    let host = self.partner_may_be_isc() && self.is_host_of_dhcpd(lease.address);
+                    let settled = host && crate::sync::is_untouched(lease);
+                    reserved.map(|lease| if settled { Lease { sync: Sync::Agreed, ..lease } } else { lease })
                 } else {
                     binding::unreserve(lease, &here)
                 }

@@ -7,7 +7,8 @@ use api::time::Seconds;
 use failover::wire::{BindingUpdate, Message, RejectReason};
 use leases::lease::Status;
 
-use crate::bench::{Bench, Manners};
+use crate::bench::{Bench, Manners, OnUpdate};
+use crate::dhcp::lease_seconds;
 use crate::grid::in_state;
 
 const RESERVED: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 50);
@@ -84,4 +85,30 @@ fn a_declined_reservation_outside_every_pool_comes_back_after_a_day() {
     assert_eq!(bench.line(address).state, "Abandoned");
     bench.run(Seconds(120));
     assert_eq!(bench.lease(7).map(|(address, _)| address), Some(RESERVED));
+}
+
+/// A dhcpd has its hosts outside of its ranges and hears of none of their addresses: it refuses them with 1.
+#[test]
+fn beside_a_dhcpd_a_reservation_outside_every_pool_is_served() {
+    for role in [Role::Primary, Role::Secondary] {
+        let (mut bench, _) = in_state(role, Manners::Isc, State::Normal);
+        bench.on_update = OnUpdate::Reject(RejectReason::IllegalIpAddress);
+        reserve(&mut bench, 7);
+        bench.run(Seconds(10));
+        assert_eq!(bench.state(), State::Normal, "{role}");
+        if role == Role::Primary {
+            assert_eq!(bench.lease(7).map(|(address, _)| address), Some(RESERVED), "{role}");
+        }
+        bench.hang_up();
+        bench.run(Seconds(2));
+        assert_eq!(bench.lease(7).map(|(address, _)| address), Some(RESERVED), "{role}, alone");
+        bench.connect(State::Normal, false);
+        bench.run(Seconds(20));
+        let renewed = bench.renew(7, RESERVED).unwrap_or_else(|| panic!("{role}: renewed"));
+        assert_eq!(lease_seconds(&renewed), 600, "{role}: as long as any");
+        assert!(
+            bench.updates().all(|update| update.address != Some(RESERVED)),
+            "{role}: it keeps no such lease"
+        );
+    }
 }

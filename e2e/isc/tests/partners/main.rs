@@ -82,6 +82,7 @@ both_roles!(
     pools:
         all_addresses_are_leased_and_come_back,
         a_reserved_address_stays_its_clients,
+        a_reservation_outside_the_ranges_is_served_by_both,
         an_address_declined_at_ours_stays_out_of_use,
         split_0_leaves_all_clients_to_the_secondary,
         split_64_leaves_each_client_to_one_server,

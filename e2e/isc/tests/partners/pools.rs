@@ -66,6 +66,38 @@ pub(crate) fn a_reserved_address_stays_its_clients(role: Role) {
     pair.assert_isc_says_only(&["from the dynamic address pool for"]);
 }
 
+/// As hosts usually are. A dhcpd keeps no lease of them, so it is told of none.
+pub(crate) fn a_reservation_outside_the_ranges_is_served_by_both(role: Role) {
+    let reserved = Ipv4Addr::new(10, 50, 0, 77);
+    let our_subnet =
+        format!("      reservations: [{{address: {reserved}, hardwareAddress: 02:00:00:00:00:05}}]\n");
+    let isc_lines = format!("host five {{ hardware ethernet 02:00:00:00:00:05; fixed-address {reserved}; }}");
+    let mut pair = Setup { our_subnet, isc_lines, ..Setup::new(role) }.start("outside");
+    pair.until_normal(crate::FIRST_CONTACT);
+    let mut client = Client::new(&mut pair.lab, 5);
+    let (ours, theirs) = (pair.our_address(), pair.isc_address());
+    pair.take(&mut client);
+    assert_eq!(client.lease.as_ref().map(|lease| lease.address), Some(reserved));
+    for server in [ours, theirs, ours] {
+        let seconds = client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+        pair.say(&format!("renewed at {server} for {seconds} s"));
+    }
+    pair.until_normal(1);
+    pair.isc.kill();
+    pair.until_ours("CommunicationsInterrupted", 30);
+    client.renew_at(&pair.lab, ours).unwrap_or_else(|why| panic!("{why}"));
+    client.release_at(&pair.lab, ours).unwrap_or_else(|why| panic!("{why}"));
+    client.lease = None;
+    pair.take(&mut client);
+    assert_eq!(client.lease.as_ref().map(|lease| lease.address), Some(reserved), "alone");
+    pair.start_isc();
+    pair.until_normal(60);
+    for server in [theirs, ours] {
+        client.renew_at(&pair.lab, server).unwrap_or_else(|why| panic!("{why}"));
+    }
+    pair.assert_isc_content();
+}
+
 /// A dhcpd uses an abandoned address again at the end that came with it; it looks at its start, and when leases end.
 pub(crate) fn an_address_declined_at_ours_stays_out_of_use(role: Role) {
     let mut pair = in_normal("declined", role);
