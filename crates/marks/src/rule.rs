@@ -570,7 +570,7 @@ rules! {
         ConnectionDuplicate,
     }
     "beside a dhcpd" {
-        /// it hears of no address of a host that lies in none of its ranges
+        /// it refuses the address of a host, as it lies in none of its ranges
         IscKeepsNoHosts,
         /// RELEASED with the time of the release later than all contact
         IscReleaseByTime,

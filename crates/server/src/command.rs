@@ -142,9 +142,8 @@ impl Server {
                 self.request_updates(now, false);
             }
             self.balance_on_configuration(now);
-            if self.role == Role::Primary && self.configured_hba() != hba {
+            if self.role == Role::Primary && self.configured_hba() != hba && !self.is_stopping() {
                 self.drop_link(now, "rebalanced", "the partner is to hear whom either answers");
-                self.links.dial_at(now.mono);
             }
         }
         Ok(Answer::Configured(ConfigAccepted { generation: self.config.generation, digest }))

@@ -170,10 +170,14 @@ impl Server {
     /// Time has passed.
     pub fn tick(&mut self, now: Now) {
         self.note_time(now);
+        if self.unfit(now).is_some() {
+            self.endpoint.unfit(now);
+        }
         let context = self.context(now);
         self.endpoint.tick(context);
         self.settle(now);
         self.tick_links(now);
+        self.settle_hosts(now);
         self.tell_unfit(now);
         self.try_disk(now);
         self.tell_news(now);
@@ -188,9 +192,9 @@ impl Server {
     /// When to call [`Server::tick`] at the latest; it may be called at any other time too.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        // While the disk stands still no link is kept or sought; what it commits ends that, and no time does.
-        let stalled = self.is_stalled(self.called_at);
-        let link = if stalled { None } else { self.links.next_deadline(self.may_link()) };
+        // While nobody is served here no link is kept or sought; upkeep looks whether that is over.
+        let unfit = self.unfit_told.is_some() || self.is_stalled(self.called_at);
+        let link = if unfit { None } else { self.links.next_deadline(self.may_link()) };
         let stop = self.next_stop_look();
         [Some(self.next_upkeep), self.endpoint.next_deadline(), link, stop].into_iter().flatten().min()
     }

@@ -46,6 +46,8 @@ pub(crate) struct Exchange {
     pub(crate) early: Vec<(u32, BindingUpdate)>,
     /// Either side sent or answered UPDREQALL for lost data, and the pair was not in Normal since.
     pub(crate) amnesia: bool,
+    /// Addresses of reservations that the partner, a dhcpd, keeps no leases of, by its word on this connection.
+    isc_hosts: BTreeSet<Ipv4Addr>,
     /// The partner, a dhcpd, has told all its news since the connection was made.
     pub(crate) isc_told_all: bool,
     /// Since when the partner's data are lost, by its own word.
@@ -62,7 +64,8 @@ pub(crate) struct InFlight {
 
 #[derive(Clone, Debug)]
 struct Answering {
-    xid: u32,
+    /// That of its request; `None` for what nobody asked for.
+    xid: Option<u32>,
     /// Not sent yet.
     todo: BTreeSet<Ipv4Addr>,
     /// Sent or to be sent, not answered yet.
@@ -84,6 +87,7 @@ impl Exchange {
         self.barrier = None;
         self.early.clear();
         self.isc_told_all = false;
+        self.isc_hosts.clear();
     }
 
     /// Updates that wait for an answer.
@@ -106,6 +110,7 @@ impl Exchange {
             early,
             amnesia,
             isc_told_all,
+            isc_hosts,
             partner_lost_since,
             rejected: _,
         } = self;
@@ -114,7 +119,8 @@ impl Exchange {
             write!(out, "Mine({xid}) {sent:?} {latest}")?;
         }
         if let Some(answering) = answering {
-            write!(out, "Theirs({}) {:?} {:?}", answering.xid, answering.todo, answering.open)?;
+            let xid = answering.xid.unwrap_or_default();
+            write!(out, "Theirs({xid}) {:?} {:?}", answering.todo, answering.open)?;
         }
         if let Some(request) = request {
             write!(out, "Mine({}) {:?}", request.xid, request.heard_at)?;
@@ -124,7 +130,7 @@ impl Exchange {
         }
         write!(
             out,
-            "{owes_everything} {isc_lost_all} {barrier:?} {rejected_at:?} {ask_at:?} {amnesia} {isc_told_all} {partner_lost_since:?}"
+            "{owes_everything} {isc_lost_all} {barrier:?} {rejected_at:?} {ask_at:?} {amnesia} {isc_told_all} {isc_hosts:?} {partner_lost_since:?}"
         )
     }
 
@@ -161,11 +167,6 @@ impl Server {
                 binding::tell_time_out(&mut update, lease, timeout, self.guard(), &side);
             }
         }
-        if side.dialect == Dialect::Isc && self.is_host_of_dhcpd(address) {
-            let settled = binding::acked(lease, &update, &side);
-            self.settle_untold(now, settled);
-            return true;
-        }
         let Some(session) = self.links.session() else { return false };
         let xid = session.send(Message::BndUpd(vec![update.clone()]), Lsn::ZERO, now);
         self.counters.add("failover_messages_sent", "BNDUPD", 1);
@@ -177,22 +178,30 @@ impl Server {
         true
     }
 
-    /// A dhcpd keeps no leases of its hosts' addresses, unless they lie in its ranges: it would refuse each update. Whoever has
-    /// one, it gives it to nobody else.
-    pub(crate) fn is_host_of_dhcpd(&self, address: Ipv4Addr) -> bool {
+    /// Whether an address is one of those that a dhcpd knows by its hosts alone, if its ranges are our pools.
+    pub(crate) fn is_host(&self, address: Ipv4Addr) -> bool {
         self.is_reserved(address) && self.pool_of(address).is_none()
     }
 
-    fn settle_untold(&mut self, now: Now, settled: Lease) {
-        sometimes!(Rule::IscKeepsNoHosts);
-        if let Some(answering) = &mut self.exchange.answering {
-            answering.todo.remove(&settled.address);
-            answering.open.remove(&settled.address);
+    /// Settles what a dhcpd need not be told, as it refused an update of the address on this connection (decision 033).
+    pub(crate) fn settle_hosts(&mut self, now: Now) {
+        let Some(side) = self.side(now).filter(|_| !self.exchange.isc_hosts.is_empty()) else { return };
+        let due = |address: &&Ipv4Addr| {
+            self.table.get(**address).is_some_and(|lease| lease.sync != Sync::Agreed)
+                && !self.exchange.by_address.contains_key(*address)
+        };
+        let due: Vec<Ipv4Addr> = self.exchange.isc_hosts.iter().filter(due).copied().collect();
+        for address in due {
+            let Some(lease) = self.table.get(address) else { continue };
+            let settled = binding::acked(lease, &binding::update_for(lease, &side), &side);
+            self.commit(settled);
+            if let Some(answering) = &mut self.exchange.answering {
+                answering.todo.remove(&address);
+                answering.open.remove(&address);
+            }
+            self.check_barrier(now, Some(address));
         }
-        let address = settled.address;
-        self.commit(Lease { sync: Sync::Agreed, ..settled });
         self.finish_answer(now);
-        self.check_barrier(now, Some(address));
     }
 
     /// The partner answers.
@@ -210,7 +219,17 @@ impl Server {
         let moved = binding::holder_told(&sent.update).is_some_and(|told| !self.is_held_for(address, told));
         let is_news = !sent.void && (!moved || ack.reject.is_some());
         if is_news && let (Some(lease), Some(side)) = (self.table.get(address), self.side(now)) {
+            let is_host = ack.reject.as_ref().is_some_and(|reject| {
+                side.dialect == Dialect::Isc
+                    && reject.reason == RejectReason::IllegalIpAddress
+                    && self.is_host(address)
+            });
             let next = match &ack.reject {
+                Some(_) if is_host => {
+                    sometimes!(Rule::IscKeepsNoHosts);
+                    self.exchange.isc_hosts.insert(address);
+                    binding::acked(lease, &sent.update, &side)
+                }
                 None => {
                     self.exchange.rejected.settled(address);
                     binding::acked(lease, &sent.update, &side)
@@ -283,14 +302,24 @@ impl Server {
             self.exchange.amnesia |= self.endpoint.record().state != State::Normal;
             self.hold_for_amnesia(now);
         }
-        let todo: BTreeSet<Ipv4Addr> = self
-            .table
-            .iter()
-            .filter(|lease| if everything { !is_untouched(lease) } else { lease.sync != Sync::Agreed })
-            .map(|lease| lease.address)
-            .collect();
-        self.exchange.answering = Some(Answering { xid, open: todo.clone(), todo });
+        self.tell(
+            Some(xid),
+            |lease| if everything { !is_untouched(lease) } else { lease.sync != Sync::Agreed },
+        );
         self.finish_answer(now);
+    }
+
+    /// Tells the partner everything, as if it had asked for that, unless something is told already.
+    pub(crate) fn tell_everything(&mut self) {
+        if self.exchange.answering.is_none() {
+            self.tell(None, |lease| !is_untouched(lease));
+        }
+    }
+
+    fn tell(&mut self, xid: Option<u32>, which: impl Fn(&Lease) -> bool) {
+        let todo: BTreeSet<Ipv4Addr> =
+            self.table.iter().filter(|lease| which(lease)).map(|lease| lease.address).collect();
+        self.exchange.answering = Some(Answering { xid, open: todo.clone(), todo });
     }
 
     /// On entry of Normal everything that is not agreed goes again (§3.5).
@@ -377,11 +406,12 @@ impl Server {
         let partner = self.endpoint.heard()?;
         let ends_wait = self.ends_wait();
         let withheld = |address: &Ipv4Addr| {
-            self.table.get(*address).is_none_or(|lease| {
-                let waits = ends_wait && binding::tells_of_no_lease(lease, &side);
-                sometimes!(Rule::IscEndsWait, waits);
-                binding::is_withheld(lease, &side, partner) || waits
-            })
+            self.exchange.isc_hosts.contains(address)
+                || self.table.get(*address).is_none_or(|lease| {
+                    let waits = ends_wait && binding::tells_of_no_lease(lease, &side);
+                    sometimes!(Rule::IscEndsWait, waits);
+                    binding::is_withheld(lease, &side, partner) || waits
+                })
         };
         self.pushes()
             .then(|| self.table.due().take(LOOK_PAST + self.exchange.in_flight.len()))?
@@ -439,13 +469,14 @@ impl Server {
         let Some(answering) = self.exchange.answering.take_if(|answering| answering.open.is_empty()) else {
             return;
         };
+        let Some(xid) = answering.xid else { return };
         self.exchange.owes_everything = false;
         self.exchange.isc_lost_all = false;
         self.endpoint.told_everything();
         self.log_record_change();
         let after = self.journal.last();
         if let Some(session) = self.links.session() {
-            session.reply(answering.xid, Message::UpdDone, after, now);
+            session.reply(xid, Message::UpdDone, after, now);
             self.counters.add("failover_messages_sent", "UPDDONE", 1);
         }
     }

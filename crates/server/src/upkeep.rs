@@ -87,8 +87,13 @@ impl Server {
                     let moved = was_anothers(lease.address);
                     sometimes!(Rule::ReservationMoved, moved);
                     let reserved = binding::reserve(lease, moved, &here);
-                    let host = self.partner_may_be_isc() && self.is_host_of_dhcpd(lease.address);
-                    let settled = host && crate::sync::is_untouched(lease);
+                    // Beside a dhcpd it was nobody's but by its host, so there is nothing to agree on.
+                    let had_pool = before.is_some_and(|before| {
+                        let mut pools = before.subnets.iter().flat_map(|subnet| &subnet.pools);
+                        pools.any(|pool| (pool.first..=pool.last).contains(&lease.address))
+                    });
+                    let host = self.partner_may_be_isc() && self.is_host(lease.address);
+                    let settled = host && !moved && !had_pool && crate::sync::is_untouched(lease);
                     reserved.map(|lease| if settled { Lease { sync: Sync::Agreed, ..lease } } else { lease })
                 } else {
                     binding::unreserve(lease, &here)

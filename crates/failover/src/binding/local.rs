@@ -447,14 +447,17 @@ pub fn reset(lease: &Lease, here: &Here) -> Result<Lease, Denied> {
 pub(super) const SAME_MOMENT: Seconds = Seconds(2);
 
 /// The configuration came to reserve the address, or `moved` to reserve it for another client: until the partner agrees, it
-/// may have leased the address to the one before. `None` if the record says so already.
+/// may have leased the address to the one before, and what it refused then it may take now. `None` if the record says so
+/// already.
 #[must_use]
 pub fn reserve(lease: &Lease, moved: bool, here: &Here) -> Option<Lease> {
-    (!lease.flags.reserved || moved && lease.status.is_available()).then(|| {
-        let mut lease = marked(lease, here);
-        lease.flags.reserved = true;
-        lease
-    })
+    (!lease.flags.reserved || moved && (lease.status.is_available() || lease.sync == Sync::Rejected)).then(
+        || {
+            let mut lease = marked(lease, here);
+            lease.flags.reserved = true;
+            lease
+        },
+    )
 }
 
 /// The reservation was cancelled: a free address becomes the primary's (§6.6). `None` if the record is of

@@ -134,7 +134,9 @@ pub fn acked(mine: &Lease, sent: &BindingUpdate, side: &Side) -> Lease {
             }
         }
         Status::Expired | Status::Released | Status::Reset => {
-            if status_told(mine, side) == status && same_client(sent, mine) {
+            // A reservation may have come since, of which the partner does not know.
+            let same = same_client(sent, mine) && sent.flags == mine.flags;
+            if status_told(mine, side) == status && same {
                 sometimes!(Rule::AckFrees);
                 return ended(lease, side);
             }

@@ -418,6 +418,13 @@ impl Endpoint {
         Some(lost.mono + period)
     }
 
+    /// This server serves nobody, whatever its state, so the partner does: the safe period counts from when that is over.
+    pub fn unfit(&mut self, now: Now) {
+        if self.contact_lost.is_some() {
+            self.contact_lost = Some(now);
+        }
+    }
+
     /// The same by the wall clock of the moment in which contact was lost, for people.
     #[must_use]
     pub fn safe_period_expires_at(&self) -> Option<UnixTime> {

@@ -157,6 +157,15 @@ fn a_starting_server_is_forced_by_experts_only() {
     assert!(solo.endpoint.hold(solo.now.wall).is_some());
 }
 
+/// The connection ended with the process: what changes from here on was never sent.
+#[test]
+fn who_was_connected_when_it_ended_starts_unconnected() {
+    let mut record = record_of(Role::Primary, State::Normal, at(8, 0, 0));
+    record.link_edges = 7;
+    let solo = Solo::starting(record, at(8, 0, 0));
+    assert_eq!(solo.endpoint.record().link_edges, 8);
+}
+
 #[test]
 fn a_server_alone_has_no_partner_to_declare_down() {
     let now = clock(at(8, 0, 0));

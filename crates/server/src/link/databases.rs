@@ -16,7 +16,7 @@ const EVERY: Seconds = Seconds(60);
 /// What differs for this long differs for ever, unless somebody does something.
 const LASTING: Seconds = Seconds(120);
 /// Everything is told again this often, at most.
-const TELL_AGAIN: Seconds = Seconds(3600);
+const TELL_AGAIN: Seconds = Seconds(86_400);
 
 /// Where the comparison with the partner's leases is.
 #[derive(Clone, Debug, Default)]
@@ -106,7 +106,7 @@ impl Server {
         let next = if again {
             sometimes!(Rule::DatabasesToldAgain);
             comparison.told_again_at = Some(now.mono);
-            self.tell_everything_again();
+            self.tell_everything();
             "both tell each other everything again"
         } else {
             "telling everything again did not help; compare both (`kubectl dhcp`), and reset the addresses that differ"
@@ -114,14 +114,6 @@ impl Server {
         let text =
             format!("both servers are in NORMAL with nothing to tell, and their leases differ: {next}");
         self.outbox.event(Event::Notice { class: "databases_differ", text });
-    }
-
-    fn tell_everything_again(&mut self) {
-        let spoken_of: Vec<Lease> =
-            self.table.iter().filter(|lease| !crate::sync::is_untouched(lease)).cloned().collect();
-        for lease in spoken_of {
-            self.commit(Lease { sync: Sync::Due, ..lease });
-        }
     }
 
     fn are_both_normal(&self) -> bool {

@@ -79,7 +79,7 @@ pub(crate) fn what_differs_for_two_minutes_is_told_again() {
         tell(&mut bench, &config, 0, b"another");
         pass(&mut bench, 125);
         tell(&mut bench, &config, 0, b"another");
-        assert_eq!(bench.updates().count(), 0, "{role}: not more often than hourly");
+        assert_eq!(bench.updates().count(), 0, "{role}: not more often than daily");
     }
 }
 
