@@ -10,6 +10,7 @@ use super::World;
 use super::event::What;
 use super::operator::forced;
 use crate::check::Violation;
+use crate::client::{Client, OFFER};
 use crate::plan::Plan;
 
 const PRIMARY: usize = 0;
@@ -46,6 +47,40 @@ impl Story {
         story.run(seconds).expect("nothing is wrong");
         assert_eq!(story.states(), [State::Normal; 2]);
         story
+    }
+
+    /// With a renewal somewhere all the time.
+    fn begin_busy() -> Self {
+        let plan = Plan {
+            clients: 400,
+            pool: 220,
+            lease: 60,
+            mclt: MCLT as u32,
+            backup_pct: 50,
+            load_balancing: true,
+            delay: 500,
+            ..Plan::calm()
+        };
+        let mut story = Self { world: World::new(plan, false) };
+        story.world.begin().expect("both start");
+        story.run(60).expect("nothing is wrong");
+        story
+    }
+
+    /// Whether a server offers an address to whoever comes, at once.
+    fn welcomes_everybody(&self, node: usize) -> Told {
+        let mut copy = self.world.nodes[node].server.clone().expect("it runs");
+        for client in (0x4000..0x4010).map(|index| Client::new(index, &self.world.plan)) {
+            if client.relayed || client.is_twin {
+                continue;
+            }
+            let answer = self.world.answer(node, &mut copy, &client.discover(0), true);
+            if answer.is_none_or(|answer| answer.kind != OFFER) {
+                let what = format!("client {} is offered nothing by the {}", client.index, copy.state());
+                return Err(self.world.violation("I12 bounded service gap", what));
+            }
+        }
+        Ok(())
     }
 
     fn run(&mut self, seconds: u64) -> Told {
@@ -164,6 +199,25 @@ fn h_4_an_empty_volume_is_none_that_is_new() {
     assert_ne!(story.state(PRIMARY), State::PartnerDown);
 }
 
+/// One used the pool of the other, and the link is cut again while both sort that out.
+#[test]
+fn h_5_who_sorts_out_a_conflict_serves_nobody_new() {
+    for clients in [16, 24, 32] {
+        let mut story = Story::begin_for(20, clients, 12);
+        story.partition();
+        holds(story.declare_down(PRIMARY, "first"));
+        holds(story.run(100));
+        let force = ForceState { expert: true, ..partner_down(SECONDARY, "second") };
+        let phase = story.force(SECONDARY, force, Caller::Human);
+        assert_eq!(phase.expect("nothing is wrong"), RequestPhase::Granted);
+        story.join();
+        holds(story.run_until(SECONDARY, State::PotentialConflict));
+        story.partition();
+        holds(story.run(200));
+        assert_eq!(story.states(), [State::ResolutionInterrupted; 2]);
+    }
+}
+
 /// The survivor of one failure dies too, and the other server, which has not heard what it granted, goes on.
 #[test]
 fn h_6_a_second_server_declared_down_before_its_leases_were_fetched() {
@@ -238,6 +292,24 @@ fn h_13_a_server_that_was_shut_down_recovers_first() {
     holds(story.run(300));
 }
 
+/// The survivor is shut down when its partner has recovered, and has not got everything.
+#[test]
+fn h_14_nobody_is_shut_down_before_its_partner_has_all_leases() {
+    for clients in [24, 40] {
+        let mut story = Story::begin(clients, 16);
+        story.kill(SECONDARY);
+        story.world.lose_volume(SECONDARY);
+        holds(story.declare_down(PRIMARY, "first"));
+        holds(story.run(60));
+        holds(story.start(SECONDARY));
+        holds(story.run_until(SECONDARY, State::RecoverWait));
+        let shutdown = forced(PRIMARY, "away".to_owned(), ForcedState::Shutdown);
+        let phase = story.force(PRIMARY, shutdown, Caller::Operator);
+        holds(story.run(u64::from(LEASE)));
+        assert_eq!(phase, Ok(RequestPhase::Refused));
+    }
+}
+
 /// A partition lasts for long.
 #[test]
 fn h_17_nobody_lets_itself_go() {
@@ -278,6 +350,15 @@ fn h_23_a_restored_backup_is_found() {
     assert!(entered.get(&State::RecoverWait).is_some(), "{entered:?}");
 }
 
+/// The disk stands still, and the process goes on.
+#[test]
+fn h_26_a_server_whose_disk_stands_still_leaves_its_clients_to_the_other() {
+    let mut story = Story::begin(12, 60);
+    story.world.nodes[PRIMARY].stalled_until = story.world.time + 120_000;
+    holds(story.run(30));
+    holds(story.welcomes_everybody(SECONDARY));
+}
+
 /// An old manifest is applied again, by an operator that remembers nothing.
 #[test]
 fn h_27_a_request_is_carried_out_once() {
@@ -293,4 +374,18 @@ fn h_27_a_request_is_carried_out_once() {
     holds(story.force(PRIMARY, partner_down(PRIMARY, "first"), Caller::Operator).map(drop));
     holds(story.run(100));
     assert_eq!(story.states(), [State::CommunicationsInterrupted; 2]);
+}
+
+/// Somebody renews all the time, so that at no instant everything is acknowledged.
+#[test]
+fn h_28_load_holds_no_barrier() {
+    let mut story = Story::begin_busy();
+    story.kill(SECONDARY);
+    holds(story.declare_down(PRIMARY, "first"));
+    holds(story.run(60));
+    holds(story.start(SECONDARY));
+    holds(story.run(120));
+    let what = format!("the states are {:?}", story.states());
+    let normal = story.states() == [State::Normal; 2];
+    holds(if normal { Ok(()) } else { Err(story.world.violation("I8 convergence", what)) });
 }
