@@ -27,7 +27,7 @@ struct Best {
 /// Takes one kind of fault away.
 type Without = fn(&mut Plan);
 
-const KINDS: [Without; 37] = [
+const KINDS: [Without; 38] = [
     |plan| plan.loss = 0,
     |plan| plan.duplicates = 0,
     |plan| plan.power_cuts = 0,
@@ -63,6 +63,7 @@ const KINDS: [Without; 37] = [
     |plan| plan.lazy = false,
     |plan| plan.reserved = false,
     |plan| plan.sluggish = false,
+    |plan| plan.strict = false,
     |plan| plan.waits_at_start = false,
     |plan| plan.short_alone = false,
 ];

@@ -108,6 +108,8 @@ pub struct Plan {
     pub lazy: bool,
     /// The figures of a real network, and days of it.
     pub real: bool,
+    /// Our server beside a dhcpd grants no more than that reckons with (`strictIscLead`).
+    pub strict: bool,
     /// Each disk takes seconds for everything, for 40 s every few minutes.
     pub sluggish: bool,
     /// Two addresses are reserved for two of the clients.
@@ -218,6 +220,7 @@ impl Plan {
             moves: false,
             lazy: false,
             real: false,
+            strict: false,
             sluggish: false,
             reserved: false,
             waits_at_start: false,

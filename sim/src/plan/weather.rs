@@ -38,6 +38,7 @@ impl Plan {
         self.short_alone = self.chance(14, 6).is_some();
         self.moves = self.chance(16, 6).is_some();
         self.lazy = self.chance(17, 8).is_some();
+        self.strict = self.dhcpd.is_some() && self.chance(19, 2).is_some();
         self.sluggish = self.chance(18, 8).is_some();
         self.days();
     }

@@ -53,6 +53,9 @@ impl Plan {
         if self.short_alone {
             spec["partnerDownLeaseTime"] = "Mclt".into();
         }
+        if self.strict {
+            spec["strictIscLead"] = true.into();
+        }
         if self.reserved {
             spec["subnets"][0]["reservations"] = reservations(version);
         }
