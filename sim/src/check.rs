@@ -213,8 +213,10 @@ impl Checker {
         let end = requested_at + u64::from(answer.lease) * 1000;
         let holders = self.holders.entry(address).or_default();
         holders.retain(|_, end| *end + 10_000 > time);
+        // A dhcpd ends its leases by whole seconds.
+        let tolerance = self.tolerance + if sender.dhcpd.is_some() { 1_000 } else { 0 };
         if let Some((other, until)) =
-            holders.iter().find(|(other, until)| **other != client && **until > time + self.tolerance)
+            holders.iter().find(|(other, until)| **other != client && **until > time + tolerance)
             && !self.reckless
         {
             let what = format!(
