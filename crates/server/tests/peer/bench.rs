@@ -486,6 +486,11 @@ impl Bench {
         .any(|message| self.ask(9, message).is_some())
     }
 
+    /// What a client is answered that starts and remembers an address.
+    pub(crate) fn reboot(&mut self, client: u8, address: Ipv4Addr) -> Option<Vec<u8>> {
+        self.ask(client, &Dhcp { kind: 3, requested: Some(address), ..Dhcp::default() })
+    }
+
     /// What a client is answered that renews an address.
     pub(crate) fn renew(&mut self, client: u8, address: Ipv4Addr) -> Option<Vec<u8>> {
         self.ask(client, &Dhcp { kind: 3, ciaddr: Some(address), ..Dhcp::default() })

@@ -1,10 +1,13 @@
 //! A disk that stands still or fails: who waits for it is told, and nothing else is busy with it.
 
+use std::net::Ipv4Addr;
+
 use api::identity::{Role, State};
 use api::time::Seconds;
 use server::{Answer, Command, CommandId};
 
 use crate::bench::{Manners, OnUpdate};
+use crate::dhcp::option;
 use crate::grid::in_state;
 
 /// A fuzzer found it: the answer to the stop waited for a commit that never came, and so did all answers after it.
@@ -43,6 +46,15 @@ fn a_server_whose_disk_stands_still_is_not_busy_with_a_link_that_it_may_not_make
         assert!(deadline > now.mono, "{deadline:?} at {now:?}");
         bench.run(Seconds(1));
     }
+}
+
+/// Nothing was promised for long, so the refusal must bring its own promise to serve.
+#[test]
+fn a_client_from_elsewhere_is_refused_by_a_server_that_was_idle() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
+    bench.run(Seconds(60));
+    let nak = bench.reboot(7, Ipv4Addr::new(192, 168, 9, 9)).expect("a refusal");
+    assert_eq!(option(&nak, 53), Some([6].as_slice()));
 }
 
 /// Each commit takes three seconds: something is committed all the time, and no reply leaves.

@@ -122,3 +122,28 @@ fn what_is_left_of_a_pool_that_was_taken_out_is_told_once() {
     bench.run(Seconds(10));
     assert!(bench.updates().filter(|update| update.address == Some(gone)).count() > 1, "the pool is back");
 }
+
+/// Leases of the larger MCLT run on, so the partner may have renewed one for as long.
+#[test]
+fn bounds_of_partner_down_count_with_an_mclt_that_is_still_owed() {
+    let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
+    for mclt in [600, 60] {
+        bench.configure("/mcltSeconds", &mclt.into());
+        bench.done();
+        bench.hang_up();
+        bench.run(Seconds(10));
+        bench.connect(State::Normal, false);
+        bench.run(Seconds(5));
+        assert_eq!(bench.state(), State::Normal);
+        bench.lease(7).expect("a lease");
+        bench.run(Seconds(5));
+    }
+    bench.hang_up();
+    bench.run(Seconds(2));
+    bench.force("PartnerDown");
+    assert_eq!(bench.state(), State::PartnerDown);
+    let now = bench.now().wall;
+    let held = bench.server.table().iter().filter(|lease| lease.status == Status::Active);
+    let held: Vec<_> = held.map(|lease| lease.hold_until).collect();
+    assert!(!held.is_empty() && held.iter().all(|until| *until >= now + Seconds(600)), "{now}: {held:?}");
+}
