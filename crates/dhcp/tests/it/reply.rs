@@ -353,6 +353,8 @@ fn a_nak_through_a_relay_asks_it_to_broadcast_and_nothing_else_does() {
     let message = Message::request().giaddr(RELAY);
     assert_eq!(build(&message, NAK).0[10..12], [0x80, 0]);
     assert_eq!(build(&message, NAK).0[24..28], RELAY.octets());
+    // Also while it rebinds: it may have moved.
+    assert_eq!(build(&message.clone().ciaddr(ADDRESS), NAK).0[10..12], [0x80, 0]);
     assert_eq!(build(&message, ack).0[10..12], [0, 0]);
     assert_eq!(build(&Message::request(), NAK).0[10..12], [0, 0]);
 }
