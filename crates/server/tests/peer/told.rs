@@ -111,8 +111,11 @@ fn closing_the_link_because_a_dhcpd_must_not_hear_the_state_is_counted_until_nor
 fn a_disk_that_does_not_commit_is_told_until_it_does() {
     let (mut bench, _) = in_state(Role::Primary, Manners::Own, State::Normal);
     let stalled = |bench: &Bench| bench.server.report(bench.now()).store_stalled;
+    let last = |bench: &Bench| bench.server.report(bench.now()).lsn;
+    let durable = last(&bench);
     bench.hang_disk();
     assert_eq!(bench.lease(1), None, "nothing is said that is not on disk");
+    assert_eq!(last(&bench), durable, "the operator would take its loss for a restored backup");
     bench.run(Seconds(4));
     assert!(!stalled(&bench), "not for long enough");
     bench.run(Seconds(4));
