@@ -66,3 +66,22 @@ impl Offers {
         self.by_client.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that lapsed is its client's no more, whoever was offered the address since.
+    #[test]
+    fn a_client_that_comes_late_takes_nobody_elses_offer_along() {
+        let (early, late) = (ClientKey::Id(vec![1]), ClientKey::Id(vec![2]));
+        let (address, other) = (Ipv4Addr::new(10, 0, 0, 10), Ipv4Addr::new(10, 0, 0, 11));
+        let mut offers = Offers::default();
+        offers.keep(address, early.clone(), Mono(0));
+        let lapsed = Mono(0) + KEPT + Seconds(1);
+        offers.expire(lapsed);
+        offers.keep(address, late.clone(), lapsed);
+        offers.keep(other, early, lapsed);
+        assert_eq!(offers.of(&late, lapsed), Some(address));
+    }
+}
