@@ -95,6 +95,14 @@ mod tests {
         assert_eq!(MIXING_TABLE.into_iter().collect::<BTreeSet<_>>().len(), 256);
     }
 
+    /// The lowest bit first, as a dhcpd reads them.
+    #[test]
+    fn a_split_within_an_octet_takes_its_lowest_bits() {
+        let hba = Hba::from_split(100);
+        assert_eq!((hba.0[11], hba.0[12], hba.0[13]), (0xff, 0x0f, 0));
+        assert!(hba.primary_serves(99) && !hba.primary_serves(100));
+    }
+
     #[test]
     fn hashes_are_those_of_the_specification() {
         let known: [(&[u8], u8); 19] = [
