@@ -41,6 +41,12 @@ impl Network {
         self.subnets.get(after.checked_sub(1)?).filter(|served| served.subnet.cidr.contains(address))
     }
 
+    /// The reservation of an address, whoever's it is.
+    #[must_use]
+    pub fn reservation(&self, address: Ipv4Addr) -> Option<&Reservation> {
+        self.subnet_of(address)?.subnet.reservations.get(&address)
+    }
+
     /// The subnet that the sender of a packet is on; `interface` is the address of the interface
     /// that received it. The first of these that the packet has decides, even if that subnet is
     /// not one of ours:

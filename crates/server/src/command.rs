@@ -113,7 +113,7 @@ impl Server {
                 self.max_lead.configure(config.mclt);
                 self.journal.document(Document::MaxLead, &self.max_lead);
             }
-            self.network = std::sync::Arc::new(Network::new(&config));
+            let before = std::mem::replace(&mut self.network, std::sync::Arc::new(Network::new(&config)));
             self.exchange.rejected.forget_own();
             self.table.register(start::ranges(&config));
             for address in start::configured(&config) {
@@ -123,7 +123,7 @@ impl Server {
             }
             let (partner, hba) = (self.partner_address(), self.configured_hba());
             self.manifest = manifest;
-            let before = std::mem::replace(&mut self.config, config);
+            self.config = config;
             if self.partner_address() != partner {
                 // Whoever was not to be found before may be there.
                 self.links.dial_at(now.mono);

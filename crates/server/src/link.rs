@@ -293,10 +293,7 @@ impl Server {
         if let Some(unfit) = self.unfit(now) {
             // CONTACTs must not hide from the partner that nobody is served here.
             sometimes!(self.unfit_rule(unfit), !self.links.sessions.is_empty());
-            for conn in self.links.sessions.keys().copied().collect::<Vec<_>>() {
-                self.outbox.order(LinkOrder::Close(conn));
-                self.link_down(now, conn, unfit.class(), unfit.why().to_owned());
-            }
+            self.drop_link(now, unfit.class(), unfit.why());
             return;
         }
         for conn in self.links.sessions.keys().copied().collect::<Vec<_>>() {

@@ -88,15 +88,12 @@ impl Server {
 
     /// Whether an address is in a pool or reservation of the configuration in force.
     pub(crate) fn is_configured(&self, address: Ipv4Addr) -> bool {
-        self.network.subnet_of(address).is_some_and(|served| {
-            served.pool_of(address).is_some() || served.subnet().reservations.contains_key(&address)
-        })
+        self.pool_of(address).is_some() || self.is_reserved(address)
     }
 
     /// For whom the configuration in force reserves an address, as the partner is told.
     pub(crate) fn holder_of(&self, address: Ipv4Addr) -> Option<[u8; 8]> {
-        let reservation = self.network.subnet_of(address)?.subnet().reservations.get(&address)?;
-        let (kind, octets) = match &reservation.client {
+        let (kind, octets) = match &self.network.reservation(address)?.client {
             ReservedFor::Hardware(octets) => (0, octets.as_slice()),
             ReservedFor::ClientId(octets) => (1, octets.as_slice()),
         };
@@ -111,9 +108,7 @@ impl Server {
 
     /// Whether the configuration in force reserves an address.
     pub(crate) fn is_reserved(&self, address: Ipv4Addr) -> bool {
-        self.network
-            .subnet_of(address)
-            .is_some_and(|served| served.subnet().reservations.contains_key(&address))
+        self.network.reservation(address).is_some()
     }
 
     /// What keeps the exit barrier closed: updates that are under way, or that the partner will not have. Then it opens

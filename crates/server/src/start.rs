@@ -146,7 +146,7 @@ impl Server {
         server.outbox.set_durable(loaded.lsn);
         server.journal.document(Document::MaxLead, &server.max_lead);
         let before = stored_manifest(entries).and_then(|manifest| PairConfig::new(&manifest).ok());
-        server.mark_reservations(now, before.as_ref());
+        server.mark_reservations(now, before.map(|before| Network::new(&before)).as_ref());
         server.journal.document(Document::Pair, &server.manifest);
         server.note_alone_lease();
         if store_lost {

@@ -1,10 +1,10 @@
 //! Why a server whose state lets it serve answers nobody, so that its partner must (`spec/failover-behaviour.md` §2.2).
 
 use api::time::{Mono, Now, Seconds, UnixTime};
-
 use marks::Rule;
 
 use crate::Server;
+use crate::journal::Document;
 
 /// A disk on which nothing is committed, or nothing soon enough for a reply to leave, for this long is dead to the partner: the
 /// link is closed, so that the partner serves both halves of the clients.
@@ -81,7 +81,7 @@ impl Server {
     pub(crate) fn try_disk(&mut self, now: Now) {
         if self.slow_since.is_some() && !self.journal.is_waiting() {
             self.waiting_since = Some(now.mono);
-            self.journal.document(crate::journal::Document::Promise, &self.promise);
+            self.journal.document(Document::Promise, &self.promise);
         }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::net::Ipv4Addr;
 
-use api::config::{PairConfig, ServerConfig, UNAVAILABLE_TIMEOUT};
+use api::config::{ServerConfig, UNAVAILABLE_TIMEOUT};
 use api::identity::{Role, State};
 use api::time::{Now, Seconds, UnixTime};
+use dhcp::network::Network;
 use failover::binding;
 use failover::times::PartnerDown;
 use leases::lease::{Lease, Status, Sync};
 use marks::{Rule, sometimes};
 
 use crate::Server;
+use crate::sync::is_untouched;
 
 /// Upkeep runs this often.
 pub(crate) const EVERY_MILLIS: u64 = 1_000;
@@ -69,15 +71,16 @@ impl Server {
     /// Marks what the configuration reserves, and unmarks what it reserves no more (§6.6). What was another client's in the
     /// configuration before, the partner may have leased to that one. To be called before the new one is logged, which
     /// may be all that outlives a power cut.
-    pub(crate) fn mark_reservations(&mut self, now: Now, before: Option<&PairConfig>) {
+    pub(crate) fn mark_reservations(&mut self, now: Now, before: Option<&Network>) {
         let here = self.here(now);
-        let holder = |config: &PairConfig, address: Ipv4Addr| {
-            let mut subnets = config.subnets.iter();
-            subnets.find_map(|subnet| subnet.reservations.get(&address)).map(|held| held.client.clone())
-        };
         let was_anothers = |address| {
-            let held = before.and_then(|before| holder(before, address));
-            held.is_some_and(|held| holder(&self.config, address).is_some_and(|now| now != held))
+            let held = before.and_then(|before| before.reservation(address));
+            let holds = self.network.reservation(address);
+            held.zip(holds).is_some_and(|(held, holds)| held.client != holds.client)
+        };
+        let had_pool = |address| {
+            let served = before.and_then(|before| before.subnet_of(address));
+            served.is_some_and(|served| served.pool_of(address).is_some())
         };
         let changed: Vec<Lease> = self
             .table
@@ -88,12 +91,8 @@ impl Server {
                     sometimes!(Rule::ReservationMoved, moved);
                     let reserved = binding::reserve(lease, moved, &here);
                     // Beside a dhcpd it was nobody's but by its host, so there is nothing to agree on.
-                    let had_pool = before.is_some_and(|before| {
-                        let mut pools = before.subnets.iter().flat_map(|subnet| &subnet.pools);
-                        pools.any(|pool| (pool.first..=pool.last).contains(&lease.address))
-                    });
                     let host = self.partner_may_be_isc() && self.is_host(lease.address);
-                    let settled = host && !moved && !had_pool && crate::sync::is_untouched(lease);
+                    let settled = host && !moved && !had_pool(lease.address) && is_untouched(lease);
                     reserved.map(|lease| if settled { Lease { sync: Sync::Agreed, ..lease } } else { lease })
                 } else {
                     binding::unreserve(lease, &here)

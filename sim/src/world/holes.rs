@@ -42,11 +42,7 @@ impl Story {
             delay: 50,
             ..Plan::calm()
         };
-        let mut story = Self { world: World::new(plan, false) };
-        story.world.begin().expect("both start");
-        story.run(seconds).expect("nothing is wrong");
-        assert_eq!(story.states(), [State::Normal; 2]);
-        story
+        Self::begin_with(seconds, plan)
     }
 
     /// With a renewal somewhere all the time.
@@ -61,9 +57,14 @@ impl Story {
             delay,
             ..Plan::calm()
         };
+        Self::begin_with(60, plan)
+    }
+
+    fn begin_with(seconds: u64, plan: Plan) -> Self {
         let mut story = Self { world: World::new(plan, false) };
         story.world.begin().expect("both start");
-        story.run(60).expect("nothing is wrong");
+        story.run(seconds).expect("nothing is wrong");
+        assert_eq!(story.states(), [State::Normal; 2]);
         story
     }
 

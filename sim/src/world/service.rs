@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use api::config::ReservedFor;
 use api::identity::Role;
 use api::time::UnixTime;
+use dhcp::network::Network;
 use failover::hash::{Hba, bucket};
 use failover::times::is_own;
 use leases::lease::{Lease, Status};
@@ -72,13 +73,10 @@ impl World {
     }
 
     fn renews(&self, node: usize, copy: &mut Server) -> Result<(), Violation> {
-        let (_, config) = self.plan.pair(self.version);
-        let reserved_for = |address| {
-            let mut subnets = config.subnets.iter();
-            subnets.find_map(|subnet| subnet.reservations.get(&address)).map(|held| &held.client)
-        };
+        let network = Network::new(&self.plan.pair(self.version).1);
         for (address, client) in self.held(node, copy) {
-            if reserved_for(address).is_some_and(|held| *held != ReservedFor::Hardware(client.hardware())) {
+            let clients = ReservedFor::Hardware(client.hardware());
+            if network.reservation(address).is_some_and(|held| held.client != clients) {
                 continue;
             }
             let bytes = client.renew(address, self.nodes[node].address);

@@ -76,23 +76,18 @@ impl Server {
             self.links.comparison.differ_since = None;
             return;
         }
-        let open = !same_config || theirs.open > 0 || self.held().open > 0;
-        let result = match (open, self.held() == theirs) {
-            (true, _) => "open",
-            (false, true) => "equal",
-            (false, false) => "different",
+        let ours = self.held();
+        let (result, rule) = if !same_config || theirs.open > 0 || ours.open > 0 {
+            ("open", Rule::DatabasesOpen)
+        } else if ours == theirs {
+            self.links.comparison.differ_since = None;
+            ("equal", Rule::DatabasesEqual)
+        } else {
+            self.databases_differ(now);
+            ("different", Rule::DatabasesDiffer)
         };
+        sometimes!(rule);
         self.counters.add("failover_database_comparisons", result, 1);
-        sometimes!(match result {
-            "open" => Rule::DatabasesOpen,
-            "equal" => Rule::DatabasesEqual,
-            _ => Rule::DatabasesDiffer,
-        });
-        match result {
-            "equal" => self.links.comparison.differ_since = None,
-            "different" => self.databases_differ(now),
-            _ => {}
-        }
     }
 
     fn databases_differ(&mut self, now: Now) {

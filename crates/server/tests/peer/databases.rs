@@ -38,14 +38,6 @@ fn tell(bench: &mut Bench, config: &[u8], open: u32, digest: &[u8]) {
     bench.run(Seconds(1));
 }
 
-/// Time passes, and the partner keeps the connection alive.
-fn pass(bench: &mut Bench, seconds: u32) {
-    for _ in 0..seconds.div_ceil(5) {
-        bench.send(Message::Contact { extensions: Vec::new() });
-        bench.run(Seconds(5));
-    }
-}
-
 #[test]
 pub(crate) fn what_differs_for_two_minutes_is_told_again() {
     for role in ROLES {
@@ -55,12 +47,12 @@ pub(crate) fn what_differs_for_two_minutes_is_told_again() {
             // Given to it on the way to Normal.
             Role::Secondary => "10.0.0.110".parse().expect("an address"),
         };
-        pass(&mut bench, 70);
+        bench.run(Seconds(70));
         let (config, open, digest) = told(&bench).expect("a digest within a minute");
         assert_eq!((open, digest.len()), (0, 32), "{role}");
 
         tell(&mut bench, &config, 0, b"another");
-        pass(&mut bench, 125);
+        bench.run(Seconds(125));
         assert_eq!(bench.updates().count(), 0, "{role}: it may be a coincidence");
         let (_, _, digest) = told(&bench).expect("one a minute");
         tell(&mut bench, &config, 3, b"another");
@@ -69,15 +61,15 @@ pub(crate) fn what_differs_for_two_minutes_is_told_again() {
         tell(&mut bench, &config, 0, &digest);
         tell(&mut bench, &config, 0, b"another");
         assert_eq!(bench.updates().count(), 0, "{role}: they were equal meanwhile");
-        pass(&mut bench, 125);
+        bench.run(Seconds(125));
         tell(&mut bench, &config, 0, b"another");
         assert!(bench.updates().any(|update| update.address == Some(spoken_of)), "{role}: told again");
 
         bench.heard.clear();
-        pass(&mut bench, 70);
+        bench.run(Seconds(70));
         assert_eq!(told(&bench).map(|(_, open, after)| (open, after)), Some((0, digest)), "{role}");
         tell(&mut bench, &config, 0, b"another");
-        pass(&mut bench, 125);
+        bench.run(Seconds(125));
         tell(&mut bench, &config, 0, b"another");
         assert_eq!(bench.updates().count(), 0, "{role}: not more often than daily");
     }
@@ -87,7 +79,7 @@ pub(crate) fn what_differs_for_two_minutes_is_told_again() {
 fn a_dhcpd_hears_nothing_of_it() {
     for role in ROLES {
         let (mut bench, _) = in_state(role, Manners::Isc, State::Normal);
-        pass(&mut bench, 200);
+        bench.run(Seconds(200));
         assert_eq!(told(&bench), None, "{role}");
     }
 }

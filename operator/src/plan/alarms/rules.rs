@@ -191,8 +191,8 @@ pub(super) fn store_stalled(it: &Situation<'_>) -> Option<String> {
     let (role, partner) = (it.role, it.partner());
     it.report.store_stalled.then(|| {
         format!(
-            "the disk of the {role} commits nothing, or nothing within 2 s, for more than 5 s; it answers nobody and closed the link, so that \
-             {partner} serves all clients. Look at its volume and node; it goes on with the next commit"
+            "the disk of the {role} commits nothing, or nothing within 2 s, for more than 5 s; it answers nobody and \
+             closed the link, so that {partner} serves all clients. Look at its volume and node; it goes on with the next commit"
         )
     })
 }
